@@ -1,0 +1,2 @@
+//! The `hogwash` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The image-resizing service of the essay.
