@@ -1,3 +1,33 @@
-//! The world.
+//! The world: all that a service may touch, simulated or real.
+//!
+//! A service that uses [`net`], [`fs`], [`time`], [`task`], [`cpu`], [`memory`] and [`rng`] instead of the machine's runs
+//! unchanged in two worlds. By default (`--cfg madsim`, set in `.cargo/config.toml`) they are simulated: one seed gives
+//! one [`history`], bit for bit, and [`fault`]s can be injected. With `--cfg live` they are tokio and the machine.
+//!
+//! What is absent: no type of any stack, no law, no file format but the history's. Only this crate names madsim and
+//! tokio's net, fs and time.
+
 #[cfg(not(any(madsim, live)))]
-compile_error!("neither `--cfg madsim` nor `--cfg live` is set: a RUSTFLAGS in the environment replaces the flags of .cargo/config.toml; unset it");
+compile_error!(
+    "neither `--cfg madsim` nor `--cfg live` is set: a RUSTFLAGS in the environment replaces the flags of \
+     .cargo/config.toml; unset it, or add one of the two to it"
+);
+
+pub mod duration_text;
+pub mod fault;
+pub mod history;
+mod instant;
+pub mod plan;
+pub mod rng;
+pub mod stack;
+pub mod workload;
+
+#[cfg(live)]
+mod live;
+#[cfg(not(live))]
+mod simulated;
+
+#[cfg(live)]
+pub use live::{cpu, fs, memory, net, node, server, task, time};
+#[cfg(not(live))]
+pub use simulated::{cpu, fs, memory, net, node, task, time, world};

@@ -1,0 +1,171 @@
+//! A scenario with every choice made: all that a [world](crate::world) is made from.
+
+use crate::{duration_text, fault::Fault};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of plans that this hogwash reads and writes.
+pub const PLAN_VERSION: u32 = 1;
+
+/// The role whose nodes run the workload's clients instead of the stack's own processes.
+pub const CLIENT_ROLE: &str = "client";
+
+/// A scenario with every choice made, explicit and versioned: what shrinking edits and replay reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] of the hogwash that wrote it.
+    pub version: u32,
+    /// The stack that it is for: [`crate::stack::Stack::name`].
+    pub stack: String,
+    /// The scenario that it was drawn from, such as `correlated/shared-power-loss`.
+    pub scenario: String,
+    /// The scenario's variant, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The seed of all its chance.
+    pub seed: u64,
+    /// How long the load and the faults last; then everything is healed.
+    #[serde(with = "duration_text", rename = "duration")]
+    pub duration_ns: u64,
+    /// How long the healed stack may take to drain.
+    #[serde(with = "duration_text", rename = "drain")]
+    pub drain_ns: u64,
+    /// What each law is expected to say; laws not named are expected to hold.
+    #[serde(default)]
+    pub expect: BTreeMap<String, String>,
+    /// The stack's settings that differ from their defaults.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// What clients do.
+    pub workload: Workload,
+    /// How the network behaves while nothing is wrong.
+    pub network: NetworkPlan,
+    /// How disks behave while nothing is wrong.
+    pub disk: DiskPlan,
+    /// The nodes, in order.
+    #[serde(rename = "node")]
+    pub nodes: Vec<NodePlan>,
+    /// The faults, in order.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<Fault>,
+}
+
+/// One machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NodePlan {
+    /// Its name: the role and a number from 1, such as `queue-2`.
+    pub name: String,
+    /// What runs on it: a role of the stack, or `client`.
+    pub role: String,
+    /// Its cores.
+    pub cores: u32,
+    /// Its memory, in bytes; a process that goes over it is killed.
+    pub memory_bytes: u64,
+    /// What it shares with others: at most one value a kind.
+    #[serde(default)]
+    pub domains: BTreeMap<String, String>,
+    /// How far its wall clock is from true time at the start.
+    #[serde(with = "duration_text::signed", rename = "clock-offset")]
+    pub clock_offset_ns: i64,
+    /// How much faster than true time its clock runs.
+    pub clock_drift_parts_per_million: f64,
+}
+
+/// What clients do. Arrivals are open-loop: a slow answer does not slow the next request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Workload {
+    /// How many clients there are.
+    pub clients: u32,
+    /// Requests a second, of all clients together; each client is a Poisson process of its own.
+    pub rate_per_s: f64,
+    /// Where present, the only operations that take place: `CLIENT.FIRST-LAST` or `CLIENT.NUMBER`. The others are
+    /// drawn all the same and left out, so that those which stay keep their times and contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+}
+
+/// How the network behaves while nothing is wrong. Latencies are one way, by distance, which the domains `rack`,
+/// `zone` and `region` of two nodes give: nodes share what neither or both have with the same value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NetworkPlan {
+    /// Within one rack.
+    #[serde(with = "duration_text", rename = "same-rack")]
+    pub same_rack_ns: u64,
+    /// Between racks of one zone.
+    #[serde(with = "duration_text", rename = "same-zone")]
+    pub same_zone_ns: u64,
+    /// Between zones of one region.
+    #[serde(with = "duration_text", rename = "same-region")]
+    pub same_region_ns: u64,
+    /// Between regions.
+    #[serde(with = "duration_text", rename = "other-region")]
+    pub other_region_ns: u64,
+    /// Mean of the exponential that is added to each packet's latency, as a share of that latency.
+    pub jitter: f64,
+    /// The chance of a packet of the slow tail, which takes ten times as long.
+    pub slow_tail: f64,
+    /// Of each network card, in each direction, in bytes a second.
+    pub bandwidth_bytes_per_s: u64,
+    /// Of each direction of a stream: sent and not yet acknowledged, and received and not yet read.
+    pub buffer_bytes: u64,
+    /// How long a connection attempt waits for an answer.
+    #[serde(with = "duration_text", rename = "connect-timeout")]
+    pub connect_timeout_ns: u64,
+    /// How long a stream's bytes are sent again without an answer before the connection is given up.
+    #[serde(with = "duration_text", rename = "retransmit-timeout")]
+    pub retransmit_timeout_ns: u64,
+}
+
+impl Default for NetworkPlan {
+    fn default() -> Self {
+        Self {
+            same_rack_ns: 50_000,
+            same_zone_ns: 150_000,
+            same_region_ns: 500_000,
+            other_region_ns: 30_000_000,
+            jitter: 0.2,
+            slow_tail: 0.001,
+            bandwidth_bytes_per_s: 1_250_000_000,
+            buffer_bytes: 256 * 1024,
+            connect_timeout_ns: 20_000_000_000,
+            retransmit_timeout_ns: 60_000_000_000,
+        }
+    }
+}
+
+/// How disks behave while nothing is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiskPlan {
+    /// Mean time of a read that misses the cache, and of a write's way to the medium.
+    #[serde(with = "duration_text", rename = "latency")]
+    pub latency_ns: u64,
+    /// Mean time of a sync, on top of writing what is unsynced.
+    #[serde(with = "duration_text", rename = "sync")]
+    pub sync_ns: u64,
+    /// Bytes a second to and from the medium.
+    pub bandwidth_bytes_per_s: u64,
+    /// Operations under way at once; more wait.
+    pub queue_depth: u32,
+    /// Bytes that fit.
+    pub capacity_bytes: u64,
+    /// The unit in which unsynced writes are kept or lost.
+    pub sector_bytes: u32,
+}
+
+impl Default for DiskPlan {
+    fn default() -> Self {
+        Self {
+            latency_ns: 80_000,
+            sync_ns: 400_000,
+            bandwidth_bytes_per_s: 1_000_000_000,
+            queue_depth: 32,
+            capacity_bytes: 1 << 40,
+            sector_bytes: 512,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The simulated world: one kernel a thread, one agenda, on madsim's executor.
+
+mod agenda;
+mod clock;
+pub mod cpu;
+mod disk;
+mod faults;
+pub mod fs;
+mod kernel;
+pub mod memory;
+pub mod net;
+pub mod node;
+mod panics;
+pub mod task;
+pub mod time;
+pub mod world;

@@ -1,0 +1,267 @@
+//! The state of one world. One thread holds one world, so the kernel is the thread's.
+
+use super::agenda::{Agenda, Step};
+use super::clock::Clock;
+use super::cpu::Cpu;
+use super::disk::Disk;
+use super::net::{self, Network};
+use super::time::Timers;
+use crate::history::{Down, Event, Fact, NodeIndex, Recorder, WORLD};
+use crate::plan::{NodePlan, Plan};
+use crate::rng::Stream;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+/// How long a process that ended by itself takes to be started again, as by a supervisor.
+const SUPERVISOR_DELAY_NS: u64 = 1_000_000_000;
+
+thread_local! {
+    static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
+    static CURRENT: Cell<NodeIndex> = const { Cell::new(WORLD) };
+}
+
+/// Everything that one world is.
+pub(crate) struct Kernel {
+    pub(crate) seed: u64,
+    pub(crate) agenda: Agenda,
+    pub(crate) timers: Timers,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Network,
+    pub(crate) recorder: Recorder,
+    /// The last node that recorded [`Fact::Lead`], by role.
+    pub(crate) leaders: Vec<(String, NodeIndex)>,
+    /// Client nodes with requests still to make or to be answered.
+    pub(crate) clients_at_work: u32,
+}
+
+/// One simulated machine.
+pub(crate) struct Node {
+    pub(crate) plan: NodePlan,
+    /// madsim's name for it, once the world runs.
+    pub(crate) id: Option<madsim::task::NodeId>,
+    /// Whether its process runs.
+    pub(crate) running: bool,
+    /// How often its process was started.
+    pub(crate) incarnation: u32,
+    pub(crate) clock: Clock,
+    pub(crate) cpu: Cpu,
+    pub(crate) disk: Disk,
+    pub(crate) memory_used_bytes: u64,
+    /// Faults under way that hold its process still.
+    pub(crate) paused_by: BTreeSet<u32>,
+    /// Faults under way that keep its process down.
+    pub(crate) crashed_by: BTreeSet<u32>,
+    /// Faults under way that keep power from it.
+    pub(crate) dark_by: BTreeSet<u32>,
+}
+
+impl Kernel {
+    /// The world of `plan`, all nodes powered and nothing started. Must be called within madsim's runtime.
+    pub(crate) fn new(plan: &Plan, recorder: Recorder) -> Self {
+        let nodes = plan.nodes.iter().map(|node| Node::new(node, plan)).collect();
+        Self {
+            seed: plan.seed,
+            agenda: Agenda::new(),
+            timers: Timers::default(),
+            nodes,
+            net: Network::new(plan),
+            recorder,
+            leaders: Vec::new(),
+            clients_at_work: 0,
+        }
+    }
+
+    /// The node at `index`; [`WORLD`] is none.
+    pub(crate) fn node(&mut self, index: NodeIndex) -> &mut Node {
+        &mut self.nodes[index.0 as usize]
+    }
+
+    /// The place of the node called `name`.
+    pub(crate) fn index_of(&self, name: &str) -> Option<NodeIndex> {
+        let position = self.nodes.iter().position(|node| node.plan.name == name)?;
+        Some(NodeIndex(u32::try_from(position).expect("fewer than 2^32 nodes")))
+    }
+
+    /// Adds an event, now, on `node`.
+    pub(crate) fn record(&mut self, node: NodeIndex, fact: Fact) {
+        if let Fact::Lead { .. } = fact {
+            let role = self.node(node).plan.role.clone();
+            self.leaders.retain(|(of, _)| *of != role);
+            self.leaders.push((role, node));
+        }
+        let at_ns = self.agenda.now_ns();
+        self.recorder.record(Event { at_ns, node, fact });
+    }
+
+    /// Plans something that must run outside the kernel's borrow, at once.
+    pub(crate) fn control(&mut self, control: impl FnOnce() + Send + 'static) {
+        let now_ns = self.agenda.now_ns();
+        self.agenda.push(now_ns, Step::Control(Box::new(control)));
+    }
+}
+
+impl Node {
+    fn new(plan: &NodePlan, world: &Plan) -> Self {
+        Self {
+            id: None,
+            running: false,
+            incarnation: 0,
+            clock: Clock::new(plan.clock_offset_ns, plan.clock_drift_parts_per_million),
+            cpu: Cpu::new(plan.cores),
+            disk: Disk::new(&world.disk, Stream::named(world.seed, &format!("disk/{}", plan.name))),
+            memory_used_bytes: 0,
+            paused_by: BTreeSet::new(),
+            crashed_by: BTreeSet::new(),
+            dark_by: BTreeSet::new(),
+            plan: plan.clone(),
+        }
+    }
+
+    /// Whether its host has power.
+    pub(crate) fn powered(&self) -> bool {
+        self.dark_by.is_empty()
+    }
+
+    fn id(&self) -> madsim::task::NodeId {
+        self.id.expect("the world runs")
+    }
+}
+
+/// Lends this thread's kernel. Must not be called from within itself.
+pub(crate) fn with<T>(use_it: impl FnOnce(&mut Kernel) -> T) -> T {
+    KERNEL.with_borrow_mut(|kernel| use_it(kernel.as_mut().expect("called outside a world: run the code under sim::world::run")))
+}
+
+/// As [`with`], where there is a world at all: for destructors, which also run while a world is taken down.
+pub(crate) fn try_with<T>(use_it: impl FnOnce(&mut Kernel) -> T) -> Option<T> {
+    KERNEL.try_with(|kernel| kernel.try_borrow_mut().ok()?.as_mut().map(use_it)).ok().flatten()
+}
+
+/// Sets this thread's kernel; gives the one before.
+pub(crate) fn replace(kernel: Option<Kernel>) -> Option<Kernel> {
+    KERNEL.replace(kernel)
+}
+
+/// The node of the running task.
+pub(crate) fn current() -> NodeIndex {
+    CURRENT.get()
+}
+
+/// Runs `run` as the node `node`.
+pub(crate) fn enter<T>(node: NodeIndex, run: impl FnOnce() -> T) -> T {
+    struct Leave(NodeIndex);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _leave = Leave(CURRENT.replace(node));
+    run()
+}
+
+/// Starts the process of `node`, unless it runs, has no power or is kept down by a fault.
+pub(crate) fn start(node: NodeIndex) {
+    let id = with(|kernel| {
+        let machine = kernel.node(node);
+        if machine.running || !machine.powered() || !machine.crashed_by.is_empty() {
+            return None;
+        }
+        machine.running = true;
+        machine.incarnation += 1;
+        let (incarnation, id) = (machine.incarnation, machine.id());
+        kernel.record(node, Fact::Boot { incarnation });
+        Some(id)
+    });
+    if let Some(id) = id {
+        let madsim = madsim::runtime::Handle::current();
+        madsim.restart(id);
+        if with(|kernel| !kernel.node(node).paused_by.is_empty()) {
+            madsim.pause(id);
+        }
+    }
+}
+
+/// Ends the process of `node`: its tasks are dropped, its sockets and files go as `cause` has it. One that ended by
+/// itself is started again by its supervisor.
+pub(crate) fn stop(node: NodeIndex, cause: Down) {
+    let id = with(|kernel| {
+        let machine = kernel.node(node);
+        if !machine.running {
+            return None;
+        }
+        machine.running = false;
+        machine.memory_used_bytes = 0;
+        machine.cpu.clear();
+        machine.disk.process_ended();
+        let id = machine.id();
+        kernel.record(node, Fact::Exit { cause });
+        if cause == Down::PowerLoss {
+            net::host_lost(kernel, node);
+        } else {
+            net::process_ended(kernel, node);
+        }
+        if matches!(cause, Down::Panic | Down::OutOfMemory | Down::Returned) {
+            let again_ns = kernel.agenda.now_ns() + SUPERVISOR_DELAY_NS;
+            kernel.agenda.push(again_ns, Step::Control(Box::new(move || start(node))));
+        }
+        Some(id)
+    });
+    if let Some(id) = id {
+        madsim::runtime::Handle::current().kill(id);
+    }
+}
+
+/// Has `fault` kill the process of `node` and keep it down.
+pub(crate) fn crash(node: NodeIndex, fault: u32) {
+    stop(node, Down::Crash);
+    with(|kernel| kernel.node(node).crashed_by.insert(fault));
+}
+
+/// Ends `fault`'s crash of `node`.
+pub(crate) fn uncrash(node: NodeIndex, fault: u32) {
+    with(|kernel| kernel.node(node).crashed_by.remove(&fault));
+    start(node);
+}
+
+/// Has `fault` take the power of `node` away: its process ends, its disk keeps what chance leaves of unsynced writes.
+pub(crate) fn power_off(node: NodeIndex, fault: u32) {
+    stop(node, Down::PowerLoss);
+    with(|kernel| {
+        let machine = kernel.node(node);
+        if machine.powered() {
+            let unsynced_bytes = machine.disk.power_loss();
+            // A process that had ended before leaves sockets of its host behind.
+            net::host_lost(kernel, node);
+            kernel.record(node, Fact::DiskLoss { unsynced_bytes, synced: false });
+        }
+        kernel.node(node).dark_by.insert(fault);
+    });
+}
+
+/// Ends `fault`'s loss of power at `node`.
+pub(crate) fn power_on(node: NodeIndex, fault: u32) {
+    with(|kernel| kernel.node(node).dark_by.remove(&fault));
+    start(node);
+}
+
+/// Has `fault` hold the process of `node` still.
+pub(crate) fn pause(node: NodeIndex, fault: u32) {
+    let id = with(|kernel| {
+        let machine = kernel.node(node);
+        machine.paused_by.insert(fault);
+        machine.id()
+    });
+    madsim::runtime::Handle::current().pause(id);
+}
+
+/// Ends `fault`'s pause of `node`.
+pub(crate) fn resume(node: NodeIndex, fault: u32) {
+    let id = with(|kernel| {
+        let machine = kernel.node(node);
+        machine.paused_by.remove(&fault);
+        machine.paused_by.is_empty().then(|| machine.id())
+    });
+    if let Some(id) = id {
+        madsim::runtime::Handle::current().resume(id);
+    }
+}

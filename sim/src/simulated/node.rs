@@ -1,0 +1,26 @@
+//! The node that the current task runs on.
+
+use super::kernel;
+use crate::history::{Fact, WORLD};
+use crate::rng::Stream;
+
+/// The node's name, such as `queue-2`.
+pub fn name() -> String {
+    let node = kernel::current();
+    if node == WORLD { "world".to_owned() } else { kernel::with(|kernel| kernel.node(node).plan.name.clone()) }
+}
+
+/// A stream of chance of this node's process, of its own for each `purpose` and each start of the process.
+pub fn stream(purpose: &str) -> Stream {
+    let node = kernel::current();
+    kernel::with(|kernel| {
+        let seed = kernel.seed;
+        let machine = kernel.node(node);
+        Stream::named(seed, &format!("node/{}/{}/{purpose}", machine.plan.name, machine.incarnation))
+    })
+}
+
+/// Adds what happened on this node to the history.
+pub fn record(fact: Fact) {
+    kernel::with(|kernel| kernel.record(kernel::current(), fact));
+}
