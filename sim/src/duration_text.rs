@@ -15,7 +15,9 @@ const UNITS: [(&str, u64); 7] = [
 
 /// A text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is no duration: write a number and a unit, such as `20s`, `1.5ms`, `250us`, `3min`, `2h` or `1d`")]
+#[error(
+    "`{0}` is no duration: write a number and a unit, such as `20s`, `1.5ms`, `250us`, `3min`, `2h` or `1d`"
+)]
 pub struct DurationError(String);
 
 /// The nanoseconds that `text` stands for.
@@ -126,7 +128,8 @@ mod tests {
         assert_eq!(parse("1.5ms"), Ok(1_500_000));
         assert_eq!(parse("3min"), Ok(180_000_000_000));
         assert_eq!(signed::parse("-2s"), Ok(-2_000_000_000));
-        for wrong in ["", "s", "20", "20 s", "1.5ns", "-2s", "1e3s", ".5s", "1.s", "99999999999999h", "20sec"] {
+        for wrong in ["", "s", "20", "20 s", "1.5ns", "-2s", "1e3s", ".5s", "1.s", "99999999999999h", "20sec"]
+        {
             assert!(parse(wrong).is_err(), "{wrong} was read");
         }
     }

@@ -33,6 +33,19 @@ impl Id {
         Self(u64::from(client) << 32 | u64::from(operation))
     }
 
+    /// The identity that the idempotency key `key` stands for: `CLIENT.OPERATION` as [`Id`] writes itself, any other
+    /// text by its hash.
+    pub fn of_key(key: &str) -> Self {
+        let numbers = key.split_once('.').and_then(|(client, operation)| {
+            let id = Self::new(client.parse().ok()?, operation.parse().ok()?);
+            (id.to_string() == key).then_some(id)
+        });
+        numbers.unwrap_or_else(|| {
+            let digest = Digest::of(key.as_bytes());
+            Self(u64::from_le_bytes(*digest.0.first_chunk().expect("a digest has 16 bytes")))
+        })
+    }
+
     /// The client that asked.
     pub fn client(self) -> u32 {
         u32::try_from(self.0 >> 32).expect("32 bits")

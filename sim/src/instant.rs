@@ -69,7 +69,10 @@ impl From<Elapsed> for std::io::Error {
 }
 
 /// `future`, unless `limit` ends first; `future` is asked first.
-pub(crate) async fn race<F: Future>(future: F, limit: impl Future<Output = ()>) -> Result<F::Output, Elapsed> {
+pub(crate) async fn race<F: Future>(
+    future: F,
+    limit: impl Future<Output = ()>,
+) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
     let mut limit = pin!(limit);
     std::future::poll_fn(|context| {

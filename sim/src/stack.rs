@@ -91,9 +91,9 @@ impl Setting {
             SettingKind::Choice(words) => {
                 Err(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "))
             }
-            SettingKind::Duration => {
-                crate::duration_text::parse(value).map(drop).map_err(|_| "a duration such as `1.5s`".to_owned())
-            }
+            SettingKind::Duration => crate::duration_text::parse(value)
+                .map(drop)
+                .map_err(|_| "a duration such as `1.5s`".to_owned()),
             SettingKind::Number { least, most } => match value.parse::<u64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("a whole number from {least} to {most}")),

@@ -151,6 +151,8 @@ facts! {
     Finish = 32 "finish" {
         /// The item.
         id: Id,
+        /// The place, in the queue's order, of the command that did it: replicas that apply one command agree on it.
+        position: u64,
         /// Digest of the result; absent where the result is a refusal of the input.
         output: Option<Digest>
     }
@@ -158,6 +160,8 @@ facts! {
     Quarantine = 33 "quarantine" {
         /// The item.
         id: Id,
+        /// The place, in the queue's order, of the command that did it.
+        position: u64,
         /// Why.
         reason: String
     }

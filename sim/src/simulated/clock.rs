@@ -28,7 +28,8 @@ impl Clock {
     pub(crate) fn monotonic_ns(&self, now_ns: u64) -> u64 {
         let elapsed = i128::from(now_ns - self.since_ns);
         let gained = elapsed * self.rate() / BILLION;
-        self.monotonic_ns + u64::try_from(gained).expect("time since the last change of rate, within 584 years")
+        self.monotonic_ns
+            + u64::try_from(gained).expect("time since the last change of rate, within 584 years")
     }
 
     /// Wall time at true time `now_ns`, in nanoseconds since 1970; not below it.

@@ -51,7 +51,9 @@ fn inject(index: u32, inject: &Inject, nodes: Vec<NodeIndex>) -> Heal {
         }
         Inject::SlowDisk(slow) => {
             let factor = slow.factor;
-            kernel::with(|kernel| nodes.iter().for_each(|node| kernel.node(*node).disk.slow_by(index, factor)));
+            kernel::with(|kernel| {
+                nodes.iter().for_each(|node| kernel.node(*node).disk.slow_by(index, factor))
+            });
             Box::new(move || {
                 kernel::with(|kernel| nodes.iter().for_each(|node| kernel.node(*node).disk.heal(index)));
             })

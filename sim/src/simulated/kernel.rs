@@ -129,7 +129,9 @@ impl Node {
 
 /// Lends this thread's kernel. Must not be called from within itself.
 pub(crate) fn with<T>(use_it: impl FnOnce(&mut Kernel) -> T) -> T {
-    KERNEL.with_borrow_mut(|kernel| use_it(kernel.as_mut().expect("called outside a world: run the code under sim::world::run")))
+    KERNEL.with_borrow_mut(|kernel| {
+        use_it(kernel.as_mut().expect("called outside a world: run the code under sim::world::run"))
+    })
 }
 
 /// As [`with`], where there is a world at all: for destructors, which also run while a world is taken down.

@@ -7,7 +7,11 @@ use crate::rng::Stream;
 /// The node's name, such as `queue-2`.
 pub fn name() -> String {
     let node = kernel::current();
-    if node == WORLD { "world".to_owned() } else { kernel::with(|kernel| kernel.node(node).plan.name.clone()) }
+    if node == WORLD {
+        "world".to_owned()
+    } else {
+        kernel::with(|kernel| kernel.node(node).plan.name.clone())
+    }
 }
 
 /// A stream of chance of this node's process, of its own for each `purpose` and each start of the process.

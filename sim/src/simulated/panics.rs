@@ -21,7 +21,8 @@ pub(crate) fn install() {
                 before(info);
                 return;
             }
-            let place = info.location().map(|location| format!(" at {}:{}", location.file(), location.line()));
+            let place =
+                info.location().map(|location| format!(" at {}:{}", location.file(), location.line()));
             let text = format!("{}{}", text(info.payload()), place.unwrap_or_default());
             LAST.set(Some(text));
         }));

@@ -47,7 +47,6 @@ pub fn run(
 ) -> Result<Outcome, SettingError> {
     let deployment = Deployment::new(stack.as_ref(), plan.nodes.clone(), &plan.settings)?;
     let plan = Arc::new(plan.clone());
-    #[expect(clippy::disallowed_methods, reason = "the one place that starts a world's thread")]
     let thread = std::thread::Builder::new()
         .name(format!("world-{}", plan.seed))
         .stack_size(8 << 20)
@@ -56,7 +55,12 @@ pub fn run(
     Ok(thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
 }
 
-fn run_here(plan: &Arc<Plan>, stack: &Arc<dyn Stack>, deployment: Arc<Deployment>, recorder: Recorder) -> Outcome {
+fn run_here(
+    plan: &Arc<Plan>,
+    stack: &Arc<dyn Stack>,
+    deployment: Arc<Deployment>,
+    recorder: Recorder,
+) -> Outcome {
     panics::install();
     let scheduler_seed = Stream::named(plan.seed, "scheduler").next_u64();
     let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler_seed, madsim::Config::default());
@@ -66,7 +70,8 @@ fn run_here(plan: &Arc<Plan>, stack: &Arc<dyn Stack>, deployment: Arc<Deployment
     for index in 0..plan.nodes.len() {
         let node = NodeIndex(u32::try_from(index).expect("fewer than 2^32 nodes"));
         let (plan, stack, deployment) = (plan.clone(), stack.clone(), deployment.clone());
-        let boot = move || task::on_node(node, process(node, plan.clone(), stack.clone(), deployment.clone()));
+        let boot =
+            move || task::on_node(node, process(node, plan.clone(), stack.clone(), deployment.clone()));
         let handle = runtime.create_node().name(plan_name(node)).init(boot).build();
         // madsim starts a node as it is built; ours start together, when the world is whole.
         runtime.handle().kill(handle.id());
@@ -112,7 +117,11 @@ async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) -> u
 
 /// Waits until no client is at work and the stack says that nothing is left to do, asked from a client's node.
 async fn drain(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
-    let asker = plan.nodes.iter().position(|node| node.is_client()).map(|index| NodeIndex(u32::try_from(index).expect("few")));
+    let asker = plan
+        .nodes
+        .iter()
+        .position(|node| node.is_client())
+        .map(|index| NodeIndex(u32::try_from(index).expect("few")));
     loop {
         let clients_rest = kernel::with(|kernel| kernel.clients_at_work == 0);
         if let (true, Some(asker)) = (clients_rest, asker) {
@@ -121,7 +130,8 @@ async fn drain(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
             let id = kernel::with(|kernel| kernel.node(asker).id).expect("the world runs");
             // By its id: a handle from before a restart would spawn on the process that was killed.
             let node = madsim::runtime::Handle::current().get_node(id).expect("the world made it");
-            let asked = node.spawn(task::on_node(asker, async move { told.store(question.await, Ordering::Relaxed) }));
+            let asked = node
+                .spawn(task::on_node(asker, async move { told.store(question.await, Ordering::Relaxed) }));
             let _ = asked.await;
             if answer.load(Ordering::Relaxed) {
                 return;
@@ -147,7 +157,11 @@ async fn process(node: NodeIndex, plan: Arc<Plan>, stack: Arc<dyn Stack>, deploy
 
 /// Runs the clients of one client node: every so-many-th of all. After a crash each goes on with what is still to come.
 async fn clients(node: NodeIndex, plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
-    let homes: Vec<_> = (0..).zip(&plan.nodes).filter(|(_, spec)| spec.is_client()).map(|(index, _)| NodeIndex(index)).collect();
+    let homes: Vec<_> = (0..)
+        .zip(&plan.nodes)
+        .filter(|(_, spec)| spec.is_client())
+        .map(|(index, _)| NodeIndex(index))
+        .collect();
     let place = homes.iter().position(|home| *home == node).expect("it is a client node");
     let now_ns = kernel::with(|kernel| kernel.agenda.now_ns());
     let at_work = AtWork::new();

@@ -1,0 +1,1 @@
+//! The real world: tokio and the machine.
