@@ -5,9 +5,11 @@
 //! it afterwards through [`read`].
 
 mod fact;
+mod text;
 mod wire;
 
 pub use fact::{Down, Fact};
+pub use text::{TextError, from_text, to_text};
 pub use wire::{Malformed, Wire};
 
 use serde::{Deserialize, Serialize};

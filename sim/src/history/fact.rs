@@ -21,6 +21,23 @@ macro_rules! facts {
                 match self { $(Self::$name { .. } => $word,)+ }
             }
 
+            /// The fact with this `word` and these `fields`, as [`Fact::word`] and [`Fact::fields`] write them; none
+            /// where there is no such fact, or a field is missing, unknown or wrong.
+            pub fn from_fields(word: &str, fields: &[(String, String)]) -> Option<Self> {
+                let field = |name: &str| {
+                    let mut values = fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
+                    values.next().filter(|_| values.next().is_none())
+                };
+                let (fact, count) = match word {
+                    $($word => {
+                        let names: &[&str] = &[$(stringify!($field)),*];
+                        (Self::$name { $($field: <$type as Show>::read(field(stringify!($field))?)?),* }, names.len())
+                    },)+
+                    _ => return None,
+                };
+                (count == fields.len()).then_some(fact)
+            }
+
             /// The fact's fields by name, as a person reads them.
             pub fn fields(&self) -> Vec<(&'static str, String)> {
                 match self { $(Self::$name { $($field),* } => vec![$((stringify!($field), $field.show())),*],)+ }
@@ -261,25 +278,78 @@ impl Wire for Option<Digest> {
     }
 }
 
-/// How a field is written for people.
-trait Show {
+/// How a field is written for people, and read back.
+trait Show: Sized {
     fn show(&self) -> String;
+    fn read(text: &str) -> Option<Self>;
 }
 
 macro_rules! show_as_display {
-    ($($type:ty),*) => { $(impl Show for $type { fn show(&self) -> String { self.to_string() } })* };
+    ($($type:ty),*) => { $(impl Show for $type {
+        fn show(&self) -> String { self.to_string() }
+        fn read(text: &str) -> Option<Self> { text.parse().ok() }
+    })* };
 }
 
-show_as_display!(u32, u64, bool, String, Id, Digest, Down);
+show_as_display!(u32, u64, bool, String);
+
+impl Show for Id {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (client, operation) = text.split_once('.')?;
+        Some(Self::new(client.parse().ok()?, operation.parse().ok()?))
+    }
+}
+
+impl Show for Digest {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    /// Up to 32 hexadecimal digits; missing ones are zeros at the end, so that test histories can write `a1`.
+    fn read(text: &str) -> Option<Self> {
+        if text.len() > 32 || !text.is_ascii() {
+            return None;
+        }
+        let padded = format!("{text:0<32}");
+        let mut digest = [0; 16];
+        for (byte, start) in digest.iter_mut().zip((0..32).step_by(2)) {
+            *byte = u8::from_str_radix(&padded[start..start + 2], 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+}
+
+impl Show for Down {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.to_string() == text)
+    }
+}
 
 impl Show for Option<Digest> {
     fn show(&self) -> String {
         self.map_or_else(|| "refusal".to_owned(), |digest| digest.to_string())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        if text == "refusal" { Some(None) } else { Digest::read(text).map(Some) }
     }
 }
 
 impl Show for Vec<NodeIndex> {
     fn show(&self) -> String {
         self.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let numbers = text.split(',').filter(|number| !number.is_empty());
+        numbers.map(|number| number.parse().ok().map(NodeIndex)).collect()
     }
 }
