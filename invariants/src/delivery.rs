@@ -1,0 +1,222 @@
+//! `delivery`: are all messages sent actually received?
+
+use crate::ids::IdSet;
+use crate::verdict::Violations;
+use crate::{Finding, Invariant, Law, Verdict};
+use sim::duration_text;
+use sim::history::{Event, Fact, Id, NodeIndex};
+use sim::plan::Plan;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every acknowledged request is done, once, and nothing is done that nobody asked for.
+pub const LAW: Law = Law {
+    name: "delivery",
+    sentence: "every acknowledged request is done, its effect takes place once, and nothing is invented",
+    survives: "any crashes, cuts and losses of power; lost disks on fewer than half of the queue's replicas",
+    make: |plan| Box::new(Delivery::new(plan)),
+};
+
+/// What is known of one request that is not settled yet.
+#[derive(Clone, Debug, Default)]
+struct Item {
+    acknowledged_ns: Option<u64>,
+    enqueued: Option<u64>,
+    /// The position of the command that finished it or set it aside.
+    finished: Option<u64>,
+    /// The client will not come back to it.
+    settled: bool,
+    last_seen: Option<(u64, NodeIndex, &'static str)>,
+}
+
+/// The law at work.
+///
+/// Memory: requests that are finished and settled are forgotten but for their membership in a set of runs. A replica that
+/// lags repeats effects of the past; its positions are then not above the highest seen, which tells it from a second effect.
+struct Delivery {
+    names: Vec<String>,
+    roles: Vec<String>,
+    items: BTreeMap<Id, Item>,
+    /// Requests that are over.
+    over: IdSet,
+    highest_position: Option<u64>,
+    violations: Violations,
+    acknowledged: u64,
+    drained: bool,
+    queue_nodes: BTreeSet<NodeIndex>,
+    disks_lost: BTreeSet<NodeIndex>,
+}
+
+impl Delivery {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            names: plan.nodes.iter().map(|node| node.name.clone()).collect(),
+            roles: plan.nodes.iter().map(|node| node.role.clone()).collect(),
+            items: BTreeMap::new(),
+            over: IdSet::default(),
+            highest_position: None,
+            violations: Violations::default(),
+            acknowledged: 0,
+            drained: false,
+            queue_nodes: BTreeSet::new(),
+            disks_lost: BTreeSet::new(),
+        }
+    }
+
+    /// The request's item, for an event that only a submitted request can have; none where it is over. One that nobody
+    /// submitted is a violation.
+    fn asked(&mut self, event: &Event, id: Id) -> Option<&mut Item> {
+        if self.over.contains(id) {
+            return None;
+        }
+        if !self.items.contains_key(&id) {
+            let line = self.line(event, id);
+            let word = event.fact.word();
+            let message = format!("request {id} was never submitted by any client, and yet there is: {word}");
+            self.violations.add(event.at_ns, &format!("invented {word}"), message, line);
+        }
+        let item = self.items.entry(id).or_default();
+        item.last_seen = Some((event.at_ns, event.node, event.fact.word()));
+        Some(item)
+    }
+
+    fn line(&self, event: &Event, id: Id) -> String {
+        let at = duration_text::format(event.at_ns);
+        format!("{at} {} {} {id}", self.name(event.node), event.fact.word())
+    }
+
+    fn name(&self, node: NodeIndex) -> &str {
+        self.names.get(node.0 as usize).map_or("world", String::as_str)
+    }
+
+    fn enqueue(&mut self, event: &Event, id: Id, position: u64) {
+        self.queue_nodes.insert(event.node);
+        let Some(item) = self.asked(event, id) else { return };
+        let before = *item.enqueued.get_or_insert(position);
+        if before != position {
+            let line = self.line(event, id);
+            let message = format!("request {id} was enqueued at position {before} and again at {position}");
+            self.violations.add(event.at_ns, "enqueued twice", message, line);
+        }
+    }
+
+    fn end(&mut self, event: &Event, id: Id, position: u64) {
+        self.queue_nodes.insert(event.node);
+        let is_new = self.highest_position.is_none_or(|highest| position > highest);
+        self.highest_position = self.highest_position.max(Some(position));
+        let before = match self.asked(event, id) {
+            Some(item) => Some(*item.finished.get_or_insert(position)).filter(|before| *before != position),
+            // Over, and yet a command at a position that nobody has reached before ends it again.
+            None => is_new.then_some(position),
+        };
+        if before.is_some() {
+            let line = self.line(event, id);
+            let message =
+                format!("the effect of request {id} took place twice, again at position {position}");
+            self.violations.add(event.at_ns, "effect twice", message, line);
+        }
+        self.forget(id);
+    }
+
+    fn settle(&mut self, event: &Event, id: Id) {
+        if let Some(item) = self.asked(event, id) {
+            item.settled = true;
+        }
+        self.forget(id);
+    }
+
+    /// Forgets a request of which nothing more can be asked.
+    fn forget(&mut self, id: Id) {
+        let done = |item: &Item| item.settled && item.finished.is_some();
+        if self.items.get(&id).is_some_and(done) {
+            self.items.remove(&id);
+            self.over.insert(id);
+        }
+    }
+
+    fn report_missing(&mut self, at_ns: u64) {
+        let items = std::mem::take(&mut self.items);
+        let missing = |(_, item): &(&Id, &Item)| item.acknowledged_ns.is_some() && item.finished.is_none();
+        for (id, item) in items.iter().filter(missing) {
+            let acknowledged = duration_text::format(item.acknowledged_ns.unwrap_or_default());
+            let (seen_ns, node, word) = item.last_seen.unwrap_or((0, NodeIndex(u32::MAX), "nothing"));
+            let seen = format!("{word} on {} at {}", self.name(node), duration_text::format(seen_ns));
+            let place =
+                item.enqueued.map_or("never enqueued".to_owned(), |at| format!("enqueued at position {at}"));
+            let shape =
+                if item.enqueued.is_some() { "missing after enqueue" } else { "missing without enqueue" };
+            let message = format!("request {id} was acknowledged at {acknowledged} and is not done");
+            let line = format!("{id}: acknowledged at {acknowledged}, {place}, last seen: {seen}");
+            self.violations.add(at_ns, shape, message, line);
+        }
+        self.items = items;
+    }
+
+    /// Whether half or more of the disks that hold the queue lost what was synced.
+    fn beyond_design(&self) -> bool {
+        let roles: BTreeSet<_> =
+            self.queue_nodes.iter().filter_map(|node| self.roles.get(node.0 as usize)).collect();
+        let replicas = self.roles.iter().filter(|role| roles.contains(role)).count();
+        let lost = self.disks_lost.iter().filter(|node| self.queue_nodes.contains(node)).count();
+        lost > 0 && 2 * lost >= replicas
+    }
+}
+
+impl Invariant for Delivery {
+    fn observe(&mut self, event: &Event) {
+        match event.fact {
+            Fact::Submit { id, .. } => {
+                if !self.over.contains(id) {
+                    let item = self.items.entry(id).or_default();
+                    item.last_seen = Some((event.at_ns, event.node, "submit"));
+                }
+            }
+            Fact::Acknowledge { id } => {
+                if let Some(item) = self.asked(event, id)
+                    && item.acknowledged_ns.replace(event.at_ns).is_none()
+                {
+                    self.acknowledged += 1;
+                }
+            }
+            Fact::Enqueue { id, position } => self.enqueue(event, id, position),
+            Fact::Deliver { id, .. } => {
+                self.asked(event, id);
+            }
+            Fact::Finish { id, position, .. } | Fact::Quarantine { id, position, .. } => {
+                self.end(event, id, position)
+            }
+            Fact::Receive { id, .. } => {
+                let item = self.items.get(&id);
+                if !self.over.contains(id) && item.is_some_and(|item| item.finished.is_none()) {
+                    let line = self.line(event, id);
+                    let message = format!("the client of request {id} holds a result that was never made");
+                    self.violations.add(event.at_ns, "result never made", message, line);
+                }
+                self.settle(event, id);
+            }
+            Fact::Refuse { id, .. } | Fact::GiveUp { id } => self.settle(event, id),
+            Fact::DiskLoss { synced: true, .. } => {
+                self.disks_lost.insert(event.node);
+            }
+            Fact::Drained {} => {
+                self.drained = true;
+                self.report_missing(event.at_ns);
+            }
+            _ => {}
+        }
+    }
+
+    fn broken(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    fn finish(self: Box<Self>) -> Finding {
+        let beyond_design = self.beyond_design();
+        let unknown = !self.drained
+            && self.items.values().any(|item| item.acknowledged_ns.is_some() && item.finished.is_none());
+        let mut finding = Finding::of(self.violations.into_vec(), beyond_design, self.acknowledged);
+        if unknown && finding.violations.is_empty() {
+            finding.verdict = Verdict::Undecided;
+        }
+        finding
+    }
+}

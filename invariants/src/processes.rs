@@ -1,0 +1,78 @@
+//! `processes`: no process of the stack ends by itself.
+
+use crate::verdict::Violations;
+use crate::{Finding, Invariant, Law};
+use sim::duration_text;
+use sim::history::{Down, Event, Fact, NodeIndex, to_text};
+use sim::plan::Plan;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Faults may end processes; bugs may not.
+pub const LAW: Law = Law {
+    name: "processes",
+    sentence: "no process of the stack ends by itself: none panics, none goes over its memory, none returns early",
+    survives: "all faults",
+    make: |plan| Box::new(Processes::new(plan)),
+};
+
+/// How many of a node's last events a violation shows.
+const LAST_EVENTS: usize = 20;
+
+struct Processes {
+    names: Vec<String>,
+    last: BTreeMap<NodeIndex, VecDeque<Event>>,
+    violations: Violations,
+    booted: u64,
+}
+
+impl Processes {
+    fn new(plan: &Plan) -> Self {
+        let names = plan.nodes.iter().map(|node| node.name.clone()).collect();
+        Self { names, last: BTreeMap::new(), violations: Violations::default(), booted: 0 }
+    }
+
+    fn ended(&mut self, event: &Event, cause: &str, shape: &str) {
+        let node = self.names.get(event.node.0 as usize).map_or("world", String::as_str);
+        let message = format!("the process of {node} ended by itself: {cause}");
+        let last = self.last.remove(&event.node).unwrap_or_default();
+        let last: Vec<_> = last.iter().map(|event| to_text(event, |_| node.to_owned())).collect();
+        let evidence = format!(
+            "{} {node}: {cause}; before it: {}",
+            duration_text::format(event.at_ns),
+            last.join(" | ")
+        );
+        self.violations.add(event.at_ns, shape, message, evidence);
+    }
+}
+
+impl Invariant for Processes {
+    fn observe(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::Boot { .. } => self.booted += 1,
+            // The place of the panic is the shape; ids and numbers in its message are not.
+            Fact::Panic { message } => {
+                let place = message.rsplit_once(" at ").map_or("an unknown place", |(_, place)| place);
+                self.ended(event, message, &format!("panic at {place}"));
+                return;
+            }
+            Fact::Exit { cause: cause @ (Down::OutOfMemory | Down::Returned) } => {
+                self.ended(event, &cause.to_string(), &format!("exit: {cause}"));
+                return;
+            }
+            _ => {}
+        }
+        let last = self.last.entry(event.node).or_default();
+        if last.len() == LAST_EVENTS {
+            last.pop_front();
+        }
+        last.push_back(event.clone());
+    }
+
+    fn broken(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    fn finish(self: Box<Self>) -> Finding {
+        Finding::of(self.violations.into_vec(), false, self.booted)
+    }
+}

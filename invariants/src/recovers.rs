@@ -1,0 +1,93 @@
+//! `recovers`: once all is healed, the stack drains within its bound.
+
+use crate::ids::IdSet;
+use crate::verdict::Violations;
+use crate::{Finding, Invariant, Law};
+use sim::duration_text;
+use sim::history::{Event, Fact, Id};
+use sim::plan::Plan;
+use std::collections::BTreeSet;
+
+/// What ends well once its causes have ended.
+pub const LAW: Law = Law {
+    name: "recovers",
+    sentence: "after the faults end and all is healed, the stack drains within the plan's bound",
+    survives: "all faults that leave the stack's disks",
+    make: |plan| Box::new(Recovers::new(plan)),
+};
+
+struct Recovers {
+    bound_ns: u64,
+    /// Requests that clients wait for, and jobs acknowledged and not done.
+    waiting: BTreeSet<Id>,
+    undone: BTreeSet<Id>,
+    /// A client may hear of its job's acceptance after the job is done.
+    done: IdSet,
+    healed_ns: Option<u64>,
+    drained: bool,
+    violations: Violations,
+}
+
+impl Recovers {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            bound_ns: plan.drain_ns,
+            waiting: BTreeSet::new(),
+            undone: BTreeSet::new(),
+            done: IdSet::default(),
+            healed_ns: None,
+            drained: false,
+            violations: Violations::default(),
+        }
+    }
+
+    fn not_drained(&mut self, at_ns: u64) {
+        let bound = duration_text::format(self.bound_ns);
+        let message = format!(
+            "not drained {bound} after all was healed: {} requests wait for an answer, {} acknowledged jobs are not done",
+            self.waiting.len(),
+            self.undone.len(),
+        );
+        let mut evidence: Vec<_> =
+            self.undone.iter().map(|id| format!("{id} acknowledged, not done")).collect();
+        evidence.extend(self.waiting.iter().map(|id| format!("{id} submitted, not answered")));
+        if evidence.is_empty() {
+            evidence.push("nobody waits, and yet the stack does not say that it is idle".to_owned());
+        }
+        for line in evidence {
+            self.violations.add(at_ns, "not drained in time", message.clone(), line);
+        }
+    }
+}
+
+impl Invariant for Recovers {
+    fn observe(&mut self, event: &Event) {
+        match event.fact {
+            Fact::Submit { id, .. } => {
+                self.waiting.insert(id);
+            }
+            Fact::Acknowledge { id } if !self.done.contains(id) => {
+                self.undone.insert(id);
+            }
+            Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {
+                self.waiting.remove(&id);
+            }
+            Fact::Finish { id, .. } | Fact::Quarantine { id, .. } => {
+                self.undone.remove(&id);
+                self.done.insert(id);
+            }
+            Fact::Healed {} => self.healed_ns = Some(event.at_ns),
+            Fact::Drained {} => self.drained = true,
+            Fact::End { .. } if self.healed_ns.is_some() && !self.drained => self.not_drained(event.at_ns),
+            _ => {}
+        }
+    }
+
+    fn broken(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    fn finish(self: Box<Self>) -> Finding {
+        Finding::of(self.violations.into_vec(), false, u64::from(self.healed_ns.is_some()))
+    }
+}

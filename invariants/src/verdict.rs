@@ -1,0 +1,145 @@
+//! What a law says of a history.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// A law's word on one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The law held.
+    Held,
+    /// The law was broken, by faults that the design promises to survive: a bug.
+    Violated,
+    /// The law was broken, but the faults went past what the design promises to survive.
+    BeyondDesign,
+    /// The run ended before it could be known.
+    Undecided,
+    /// Nothing in this run could have broken it.
+    NotExercised,
+}
+
+impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Self; 5] =
+        [Self::Held, Self::Violated, Self::BeyondDesign, Self::Undecided, Self::NotExercised];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Violated => "violated",
+            Self::BeyondDesign => "beyond-design",
+            Self::Undecided => "undecided",
+            Self::NotExercised => "not-exercised",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.word())
+    }
+}
+
+/// A word that is no verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{0}` is no verdict: it is one of `held`, `violated`, `beyond-design`, `undecided`, `not-exercised`"
+)]
+pub struct UnknownVerdict(String);
+
+impl FromStr for Verdict {
+    type Err = UnknownVerdict;
+
+    fn from_str(word: &str) -> Result<Self, UnknownVerdict> {
+        Self::ALL
+            .into_iter()
+            .find(|verdict| verdict.word() == word)
+            .ok_or_else(|| UnknownVerdict(word.to_owned()))
+    }
+}
+
+/// One way in which a law was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Violation {
+    /// When it became certain, in nanoseconds of true time.
+    pub at_ns: u64,
+    /// What is wrong, for a person, with numbers and names.
+    pub message: String,
+    /// What is wrong, without numbers, names and times: equal for equal bugs.
+    pub shape: String,
+    /// The events that show it, one a line; cut short where there are many, which the last line then says.
+    pub evidence: Vec<String>,
+}
+
+/// A law's last word on one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// How it was broken: empty unless the verdict is `violated` or `beyond-design`.
+    pub violations: Vec<Violation>,
+    /// How often something happened that could have broken it.
+    pub exercised: u64,
+}
+
+impl Finding {
+    /// The finding of a law that watched to the end: `violations`, excused where the faults went `beyond_design`.
+    pub fn of(violations: Vec<Violation>, beyond_design: bool, exercised: u64) -> Self {
+        let verdict = match (violations.is_empty(), beyond_design) {
+            (false, true) => Verdict::BeyondDesign,
+            (false, false) => Verdict::Violated,
+            (true, _) if exercised == 0 => Verdict::NotExercised,
+            (true, _) => Verdict::Held,
+        };
+        Self { verdict, violations, exercised }
+    }
+}
+
+/// Violations of one law, gathered by shape, so that one bug with a thousand victims is one violation.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(Vec<(Violation, usize)>);
+
+/// Lines of evidence that one violation shows.
+const EVIDENCE_LINES: usize = 40;
+
+impl Violations {
+    /// Adds one victim of `shape`: `message` tells of the first alone.
+    pub(crate) fn add(&mut self, at_ns: u64, shape: &str, message: String, evidence: String) {
+        match self.0.iter_mut().find(|(violation, _)| violation.shape == shape) {
+            Some((violation, count)) => {
+                *count += 1;
+                if violation.evidence.len() < EVIDENCE_LINES {
+                    violation.evidence.push(evidence);
+                }
+            }
+            None => {
+                let shape = shape.to_owned();
+                self.0.push((Violation { at_ns, message, shape, evidence: vec![evidence] }, 1));
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The violations, each saying how many more there are of its shape.
+    pub(crate) fn into_vec(self) -> Vec<Violation> {
+        let told = |(mut violation, count): (Violation, usize)| {
+            if count > 1 {
+                violation.message = format!("{}; {} more like it", violation.message, count - 1);
+            }
+            if count > violation.evidence.len() {
+                violation.evidence.push(format!("{} more are not shown", count - violation.evidence.len()));
+            }
+            violation
+        };
+        self.0.into_iter().map(told).collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! Every law accepts the good histories under `tests/histories/LAW/` and rejects the bad ones. A file's name begins with
+//! the verdict that it must get; a `# shape:` line names the violation.
+#![expect(clippy::disallowed_methods, reason = "tests read their histories from the disk")]
+
+use invariants::{LAWS, Law, Verdict, check};
+use sim::history::from_text;
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+extern crate hogwash_invariants as invariants;
+
+const NODES: [&str; 6] = ["queue-1", "queue-2", "queue-3", "worker-1", "worker-2", "client-1"];
+
+fn plan() -> Plan {
+    let node = |name: &&str| NodePlan {
+        name: (*name).to_owned(),
+        role: name.split_once('-').expect("a role and a number").0.to_owned(),
+        cores: 1,
+        memory_bytes: 1 << 30,
+        domains: BTreeMap::new(),
+        clock_offset_ns: 0,
+        clock_drift_parts_per_million: 0.0,
+    };
+    Plan {
+        version: PLAN_VERSION,
+        stack: "test".to_owned(),
+        scenario: "test/laws".to_owned(),
+        variant: None,
+        seed: 0,
+        duration_ns: 20_000_000_000,
+        drain_ns: 60_000_000_000,
+        expect: BTreeMap::new(),
+        settings: BTreeMap::new(),
+        workload: Workload { clients: 1, rate_per_s: 1.0, only: None },
+        network: NetworkPlan::default(),
+        disk: DiskPlan::default(),
+        nodes: NODES.iter().map(node).collect(),
+        faults: Vec::new(),
+    }
+}
+
+fn histories(law: &Law) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories").join(law.name);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn expected_verdict(path: &Path) -> Verdict {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let starts = |verdict: &Verdict| name.starts_with(&format!("{verdict}-"));
+    Verdict::ALL.into_iter().find(starts).unwrap_or_else(|| panic!("{name} names no verdict"))
+}
+
+#[test]
+fn every_law_accepts_its_good_histories_and_rejects_its_bad_ones() {
+    for law in LAWS {
+        let mut seen = Vec::new();
+        for path in histories(law) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let events =
+                from_text(&text, &NODES).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let finding = check(law, &plan(), &events);
+            let verdict = expected_verdict(&path);
+            assert_eq!(finding.verdict, verdict, "{}: {finding:#?}", path.display());
+            let shapes: Vec<_> =
+                finding.violations.iter().map(|violation| violation.shape.as_str()).collect();
+            let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# shape: ")).collect();
+            assert_eq!(shapes, expected, "{}", path.display());
+            assert!(finding.violations.iter().all(|violation| !violation.evidence.is_empty()));
+            seen.push(verdict);
+        }
+        for needed in [Verdict::Held, Verdict::Violated, Verdict::NotExercised] {
+            assert!(seen.contains(&needed), "{} has no history that is {needed}", law.name);
+        }
+    }
+}
+
+#[test]
+fn a_law_is_broken_at_the_event_that_breaks_it_and_not_before() {
+    for law in LAWS {
+        for path in histories(law) {
+            let events = from_text(&std::fs::read_to_string(&path).unwrap(), &NODES).unwrap();
+            let mut invariant = (law.make)(&plan());
+            let mut first_ns = None;
+            for event in &events {
+                invariant.observe(event);
+                if invariant.broken() && first_ns.is_none() {
+                    first_ns = Some(event.at_ns);
+                }
+            }
+            let finding = invariant.finish();
+            let told_ns = finding.violations.iter().map(|violation| violation.at_ns).min();
+            assert_eq!(first_ns, told_ns, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn many_victims_of_one_bug_are_one_violation() {
+    let lost = |operation| {
+        format!("1s client-1 submit id=0.{operation} attempt=1\n1s client-1 acknowledge id=0.{operation}\n")
+    };
+    let text: String = (0..100).map(lost).chain(["2s world drained\n".to_owned()]).collect();
+    let law = LAWS.iter().find(|law| law.name == "delivery").unwrap();
+    let finding = check(law, &plan(), &from_text(&text, &NODES).unwrap());
+    assert_eq!(finding.violations.len(), 1);
+    let violation = &finding.violations[0];
+    assert!(violation.message.ends_with("99 more like it"), "{}", violation.message);
+    assert_eq!(violation.evidence.last().unwrap(), "60 more are not shown");
+}
