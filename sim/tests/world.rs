@@ -1,5 +1,6 @@
 //! Worlds as their users see them: boots, crashes, pauses, clocks, cores, memory and digests.
 #![cfg(not(live))]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use sim::fault::{ClockDrift, Fault, Inject, On};
 use sim::history::{Event, Fact, Observer};
