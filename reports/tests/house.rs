@@ -84,8 +84,9 @@ fn every_select_is_biased() {
     for folder in ["sim", "system", "scenarios", "reports"] {
         for (path, text) in sources(folder) {
             let mut rest = text.as_str();
-            while let Some(start) = rest.find("select! {") {
-                rest = &rest[start + "select! {".len()..];
+            let opening = ["select!", " {"].concat();
+            while let Some(start) = rest.find(&opening) {
+                rest = &rest[start + opening.len()..];
                 assert!(rest.trim_start().starts_with("biased;"), "{}", path.display());
             }
         }
