@@ -60,7 +60,8 @@ fn only_sim_names_the_machine_and_only_the_resize_files_name_the_codecs() {
                 continue;
             }
             let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-            for word in ["madsim::", "tokio::net", "tokio::fs", "tokio::time", "tokio::spawn", "tokio::task"] {
+            for word in ["madsim::", "tokio::net", "tokio::fs", "tokio::time", "tokio::spawn", "tokio::task"]
+            {
                 assert!(!code.contains(word), "{} names {word}", path.display());
             }
             let resize = path.to_string_lossy().contains("system/src/resize");
@@ -96,9 +97,18 @@ fn every_select_is_biased() {
 #[test]
 fn the_visible_root_holds_the_parts_and_nothing_else() {
     let expected = set(&[
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "invariants", "reports", "scenarios", "sim", "system",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "invariants",
+        "reports",
+        "scenarios",
+        "sim",
+        "system",
     ]);
-    let entries = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries =
+        std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let visible: BTreeSet<_> = entries.filter(|name| !name.starts_with('.') && name != "target").collect();
     assert_eq!(visible.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
 }
