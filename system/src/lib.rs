@@ -1,1 +1,2 @@
 //! The image-resizing service of the essay.
+pub mod resize;

@@ -1,0 +1,157 @@
+//! Conversions, remembered.
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+
+use super::{Limits, Output, Request, ResizeError, resize};
+
+/// What is remembered, in bytes of results (each with an allowance for its keys).
+const REMEMBERED_BYTES_MAX: usize = 64 << 20;
+const ENTRY_BYTES: usize = 256;
+
+/// Converts pictures, and does not convert the same one twice in a process.
+///
+/// The memory is a `static` that survives worlds and seeds and is shared by the threads of a fuzzing batch. That is safe
+/// where other statics are not, because what it holds is a pure function of its key: the hash of input, options and limits
+/// leads to the one result that converting again would give, be it a picture, a refusal or a panic. A hit is told from a
+/// miss by nothing but the wall clock, which no world can see; simulated CPU is charged by the caller, hit or miss.
+/// Threads that meet only at the lock cannot see each other's order either: eviction changes what is recomputed, not
+/// what is returned.
+#[derive(Debug, Clone, Default)]
+pub struct Converter {
+    limits: Limits,
+}
+
+impl Converter {
+    /// A converter that refuses what is over `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits }
+    }
+
+    /// [`resize`], from memory where possible.
+    ///
+    /// # Errors
+    /// Those of [`resize`].
+    pub fn convert(&self, input: &Bytes, request: &Request) -> Result<Output, ResizeError> {
+        let key = self.key(input, request);
+        if let Some(result) = memory().get(&key) {
+            return result;
+        }
+        // Outside the lock: two threads may do the same work once each, none waits for another's.
+        let result = resize(input, request, &self.limits);
+        memory().insert(key, &result);
+        result
+    }
+
+    fn key(&self, input: &[u8], request: &Request) -> Key {
+        let mut hasher = blake3::Hasher::new();
+        // Lengths first, so that no two triples run together.
+        for part in [request.canonical().as_bytes(), format!("{:?}", self.limits).as_bytes(), input] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        hasher.finalize().into()
+    }
+}
+
+type Key = [u8; blake3::OUT_LEN];
+
+fn memory() -> MutexGuard<'static, Memory> {
+    static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
+    let memory = MEMORY.get_or_init(|| Mutex::new(Memory::new(REMEMBERED_BYTES_MAX)));
+    // Nothing in here can panic half-way; and if it did, the worst is an entry that is computed again.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Results by key, the oldest forgotten first.
+struct Memory {
+    results: BTreeMap<Key, Result<Output, ResizeError>>,
+    by_age: BTreeMap<u64, Key>,
+    inserted: u64,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Memory {
+    fn new(bytes_max: usize) -> Self {
+        Self { results: BTreeMap::new(), by_age: BTreeMap::new(), inserted: 0, bytes: 0, bytes_max }
+    }
+
+    fn get(&self, key: &Key) -> Option<Result<Output, ResizeError>> {
+        self.results.get(key).cloned()
+    }
+
+    fn insert(&mut self, key: Key, result: &Result<Output, ResizeError>) {
+        let bytes = bytes_of(result);
+        if bytes > self.bytes_max || self.results.contains_key(&key) {
+            return;
+        }
+        self.results.insert(key, result.clone());
+        self.by_age.insert(self.inserted, key);
+        self.inserted += 1;
+        self.bytes += bytes;
+        while self.bytes > self.bytes_max
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            let forgotten = self.results.remove(&oldest).expect("every key has an age and a result");
+            self.bytes -= bytes_of(&forgotten);
+        }
+    }
+}
+
+fn bytes_of(result: &Result<Output, ResizeError>) -> usize {
+    ENTRY_BYTES
+        + result.as_ref().map_or_else(|refusal| refusal.to_string().len(), |output| output.bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resize::OutputFormat;
+
+    fn result_of(bytes: usize) -> Result<Output, ResizeError> {
+        Ok(Output { bytes: vec![7; bytes].into(), format: OutputFormat::Png, width: 1, height: 1 })
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_the_oldest_first() {
+        let mut memory = Memory::new(3 * (ENTRY_BYTES + 100));
+        for index in 0..5 {
+            memory.insert([index; blake3::OUT_LEN], &result_of(100));
+        }
+        let kept: Vec<_> = (0..5).filter(|index| memory.get(&[*index; blake3::OUT_LEN]).is_some()).collect();
+        assert_eq!(kept, [2, 3, 4]);
+        assert_eq!(
+            (memory.results.len(), memory.by_age.len(), memory.bytes),
+            (3, 3, 3 * (ENTRY_BYTES + 100))
+        );
+    }
+
+    #[test]
+    fn a_result_larger_than_the_memory_evicts_nothing() {
+        let mut memory = Memory::new(1000);
+        memory.insert([1; blake3::OUT_LEN], &result_of(10));
+        memory.insert([2; blake3::OUT_LEN], &result_of(2000));
+        assert!(memory.get(&[1; blake3::OUT_LEN]).is_some() && memory.get(&[2; blake3::OUT_LEN]).is_none());
+    }
+
+    #[test]
+    fn inserting_a_known_key_counts_its_bytes_once() {
+        let mut memory = Memory::new(1000);
+        memory.insert([1; blake3::OUT_LEN], &result_of(10));
+        memory.insert([1; blake3::OUT_LEN], &result_of(10));
+        assert_eq!((memory.by_age.len(), memory.bytes), (1, ENTRY_BYTES + 10));
+    }
+
+    #[test]
+    fn the_key_tells_inputs_options_and_limits_apart() {
+        let tight = Converter::new(Limits { pixels_max: 1, ..Limits::default() });
+        let (free, narrow) = (Converter::default(), Request::parse([("w", "1")]).unwrap());
+        let any = Request::default();
+        let keys =
+            [free.key(b"a", &any), free.key(b"b", &any), free.key(b"a", &narrow), tight.key(b"a", &any)];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[index + 1..].contains(key), "key {index} is given twice");
+        }
+    }
+}
