@@ -1,15 +1,359 @@
-//! stub
+//! One node's disk: a cache that a loss of power takes back, over a medium that takes its time.
+//!
+//! A write goes into the cache and is seen at once by every program; it survives the end of the process, since the host
+//! keeps the cache. Only what was synced survives a loss of power for certain: each unsynced sector is then kept, lost
+//! or torn by chance, and so are lengths and names ([`content`], [`tree`]). As real kernels do, the disk writes back
+//! by itself what has been unsynced for long.
+
+mod content;
+mod device;
+mod tree;
+
 use crate::plan::DiskPlan;
 use crate::rng::Stream;
-pub(crate) struct Disk;
+use bytes::Bytes;
+use content::Snapshot;
+use device::Device;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use tree::{Inode, Tree};
+
+/// How long data may be unsynced before the kernel writes it back by itself: Linux's `dirty_expire_centisecs`.
+const WRITE_BACK_AGE_NS: u64 = 30_000_000_000;
+/// How often the kernel looks for such data: Linux's `dirty_writeback_centisecs`.
+const WRITE_BACK_PERIOD_NS: u64 = 5_000_000_000;
+/// What an operation costs that the cache answers, besides copying.
+const CACHE_NS: u64 = 1_000;
+/// How fast bytes are copied from and to the cache.
+const CACHE_BYTES_PER_NS: u64 = 10;
+/// The largest offset in a file, as of real ones.
+const LAST_OFFSET: u64 = i64::MAX as u64;
+
+/// What an operation came to, and the true time at which its caller learns it.
+pub(crate) struct Timed<T> {
+    pub(crate) result: io::Result<T>,
+    pub(crate) done_ns: u64,
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opening {
+    pub(crate) create: bool,
+    pub(crate) truncate: bool,
+}
+
+/// An open file of the process that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Handle(u64);
+
+/// A sync under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SyncNumber(u64);
+
+/// One node's disk.
+pub(crate) struct Disk {
+    plan: DiskPlan,
+    tree: Tree,
+    device: Device,
+    /// Files that a loss of power could change, and since when.
+    unsynced: BTreeMap<Inode, u64>,
+    next_write_back_ns: u64,
+    used_bytes: u64,
+    /// Open files of the process that runs; the numbers of an ended one are in none of these maps.
+    handles: BTreeMap<Handle, Inode>,
+    syncs: BTreeMap<SyncNumber, Target>,
+    last_number: u64,
+    /// Grows with each loss of power, after which nothing is cached.
+    cycle: u32,
+    /// What a loss of power leaves.
+    chance: Stream,
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    File(Inode, Snapshot),
+    /// A directory and its last change when the sync was asked for.
+    Directory(Inode, u64),
+}
+
 impl Disk {
-    pub(crate) fn new(_: &DiskPlan, _: Stream) -> Self {
-        Self
+    /// The empty disk of one node, with chance of its own.
+    pub(crate) fn new(plan: &DiskPlan, mut chance: Stream) -> Self {
+        // Two streams, so that how busy the disk was does not decide what a loss of power leaves.
+        let speed = Stream::named(chance.next_u64(), "disk/speed");
+        let chance = Stream::named(chance.next_u64(), "disk/power");
+        Self {
+            plan: plan.clone(),
+            tree: Tree::new(plan.sector_bytes),
+            device: Device::new(plan, speed),
+            unsynced: BTreeMap::new(),
+            next_write_back_ns: 0,
+            used_bytes: 0,
+            handles: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            last_number: 0,
+            cycle: 1,
+            chance,
+        }
     }
-    pub(crate) fn process_ended(&mut self) {}
-    pub(crate) fn power_loss(&mut self) -> u64 {
-        0
+
+    /// Ends what the process had under way: its files are closed, its syncs complete nothing. What it wrote stays.
+    pub(crate) fn process_ended(&mut self) {
+        for target in std::mem::take(&mut self.syncs).into_values() {
+            if let Target::File(file, snapshot) = target
+                && let Some(content) = self.tree.content(file)
+            {
+                content.cancel_sync(&snapshot);
+            }
+        }
+        std::mem::take(&mut self.handles).into_values().for_each(|file| self.tree.release(file));
+        self.account();
     }
-    pub(crate) fn slow_by(&mut self, _: u32, _: f64) {}
-    pub(crate) fn heal(&mut self, _: u32) {}
+
+    /// Leaves what a loss of power leaves of the unsynced; returns how many bytes are lost or torn.
+    pub(crate) fn power_loss(&mut self, now_ns: u64) -> u64 {
+        self.process_ended();
+        self.write_back(now_ns);
+        self.cycle += 1;
+        self.device.clear();
+        self.tree.lose_power(&mut self.chance);
+        let mut lost_bytes = 0;
+        for (file, content) in self.tree.take_freed() {
+            lost_bytes += content.unsynced_bytes().min(content.length());
+            self.free(file, content.allocated_bytes());
+        }
+        for file in std::mem::take(&mut self.unsynced).into_keys() {
+            let content = self.tree.content(file).expect("files that went are not among the unsynced");
+            self.used_bytes -= content.allocated_bytes();
+            lost_bytes += content.lose_power(&mut self.chance);
+            self.used_bytes += content.allocated_bytes();
+        }
+        lost_bytes
+    }
+
+    /// Has `fault` make every operation of the medium take `factor` times as long.
+    pub(crate) fn slow_by(&mut self, fault: u32, factor: f64) {
+        self.device.slow_by(fault, factor);
+    }
+
+    /// Ends what `fault` did.
+    pub(crate) fn heal(&mut self, fault: u32) {
+        self.device.heal(fault);
+    }
+
+    /// Does what the kernel did by itself up to `now_ns`: old unsynced data and names become durable. To be called
+    /// before every operation; in between, nobody could tell.
+    pub(crate) fn write_back(&mut self, now_ns: u64) {
+        if now_ns < self.next_write_back_ns {
+            return;
+        }
+        self.next_write_back_ns = now_ns + WRITE_BACK_PERIOD_NS;
+        let old_ns = now_ns.saturating_sub(WRITE_BACK_AGE_NS);
+        let old: Vec<_> =
+            self.unsynced.iter().filter(|(_, since_ns)| **since_ns < old_ns).map(|(file, _)| *file).collect();
+        for file in old {
+            self.unsynced.remove(&file);
+            if let Some(content) = self.tree.content(file) {
+                content.write_back();
+            }
+        }
+        self.tree.commit_older(old_ns);
+        self.account();
+    }
+
+    pub(crate) fn open(&mut self, path: &str, how: Opening, now_ns: u64) -> Timed<Handle> {
+        let opened = self.tree.file(path).or_else(|error| {
+            let creates = how.create && error.kind() == io::ErrorKind::NotFound;
+            if creates { self.tree.create_file(path, now_ns) } else { Err(error) }
+        });
+        let result = opened.map(|file| {
+            if how.truncate {
+                self.change(file, now_ns, |content, chance| content.set_length(0, chance));
+            }
+            self.tree.hold(file);
+            self.last_number += 1;
+            self.handles.insert(Handle(self.last_number), file);
+            Handle(self.last_number)
+        });
+        from_cache(result, now_ns, 0)
+    }
+
+    /// Closes a file; one that an ended process left is closed already.
+    pub(crate) fn close(&mut self, handle: Handle) {
+        if let Some(file) = self.handles.remove(&handle) {
+            self.tree.release(file);
+            self.account();
+        }
+    }
+
+    pub(crate) fn length(&mut self, handle: Handle, now_ns: u64) -> Timed<u64> {
+        let length = self.file(handle).map(|file| self.open_content(file).length());
+        from_cache(length, now_ns, 0)
+    }
+
+    pub(crate) fn read(&mut self, handle: Handle, offset: u64, length: usize, now_ns: u64) -> Timed<Bytes> {
+        let cycle = self.cycle;
+        let read = self.file(handle).map(|file| self.open_content(file).read(offset, length, cycle));
+        match read {
+            Ok((bytes, missed_bytes)) if missed_bytes > 0 => {
+                let done_ns = self.device.take(now_ns, self.plan.latency_ns, missed_bytes);
+                Timed { result: Ok(bytes), done_ns }
+            }
+            Ok((bytes, _)) => {
+                let copied_bytes = bytes.len();
+                from_cache(Ok(bytes), now_ns, copied_bytes)
+            }
+            Err(error) => from_cache(Err(error), now_ns, 0),
+        }
+    }
+
+    pub(crate) fn write(&mut self, handle: Handle, offset: u64, bytes: &[u8], now_ns: u64) -> Timed<()> {
+        from_cache(self.try_write(handle, offset, bytes, now_ns), now_ns, bytes.len())
+    }
+
+    fn try_write(&mut self, handle: Handle, offset: u64, bytes: &[u8], now_ns: u64) -> io::Result<()> {
+        let file = self.file(handle)?;
+        check_end(offset.saturating_add(bytes.len() as u64))?;
+        let growth_bytes = self.open_content(file).growth(offset, bytes.len());
+        if self.used_bytes + growth_bytes > self.plan.capacity_bytes {
+            // What was removed gives its place back once its removal is durable; full disks hurry to make it so.
+            self.tree.commit_older(u64::MAX);
+            self.account();
+        }
+        if self.used_bytes + growth_bytes > self.plan.capacity_bytes {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full"));
+        }
+        let cycle = self.cycle;
+        self.change(file, now_ns, |content, chance| content.write(offset, bytes, cycle, chance));
+        Ok(())
+    }
+
+    pub(crate) fn set_length(&mut self, handle: Handle, length: u64, now_ns: u64) -> Timed<()> {
+        let result = self.file(handle).and_then(|file| {
+            check_end(length)?;
+            self.change(file, now_ns, |content, chance| content.set_length(length, chance));
+            Ok(())
+        });
+        from_cache(result, now_ns, 0)
+    }
+
+    /// Begins to make a file's bytes and length durable; [`Disk::end_sync`] must follow when it is done.
+    pub(crate) fn begin_sync(&mut self, handle: Handle, now_ns: u64) -> Timed<Option<SyncNumber>> {
+        let file = match self.file(handle) {
+            Ok(file) => file,
+            Err(error) => return from_cache(Err(error), now_ns, 0),
+        };
+        let content = self.open_content(file);
+        if !content.is_unsynced() {
+            return from_cache(Ok(None), now_ns, 0);
+        }
+        let (bytes, snapshot) = (content.unsynced_bytes(), content.begin_sync());
+        self.start_sync(Target::File(file, snapshot), bytes, now_ns)
+    }
+
+    /// Begins to make a directory's names durable.
+    pub(crate) fn begin_sync_directory(&mut self, path: &str, now_ns: u64) -> Timed<Option<SyncNumber>> {
+        match self.tree.directory(path) {
+            Ok(directory) => {
+                let target = Target::Directory(directory, self.tree.last_change());
+                self.start_sync(target, u64::from(self.plan.sector_bytes), now_ns)
+            }
+            Err(error) => from_cache(Err(error), now_ns, 0),
+        }
+    }
+
+    fn start_sync(&mut self, target: Target, bytes: u64, now_ns: u64) -> Timed<Option<SyncNumber>> {
+        self.last_number += 1;
+        let sync = SyncNumber(self.last_number);
+        self.syncs.insert(sync, target);
+        let done_ns = self.device.take(now_ns, self.plan.sync_ns, bytes);
+        Timed { result: Ok(Some(sync)), done_ns }
+    }
+
+    /// Completes a sync, unless its process has ended or the power was lost.
+    pub(crate) fn end_sync(&mut self, sync: SyncNumber, now_ns: u64) -> io::Result<()> {
+        match self.syncs.remove(&sync) {
+            None => return Err(io::Error::new(io::ErrorKind::Interrupted, "the process has ended")),
+            Some(Target::Directory(directory, last)) => self.tree.commit(directory, last),
+            Some(Target::File(file, snapshot)) => {
+                if let Some(content) = self.tree.content(file) {
+                    content.end_sync(&snapshot);
+                    // What is unsynced still was written since.
+                    if content.is_unsynced() {
+                        self.unsynced.insert(file, now_ns);
+                    } else {
+                        self.unsynced.remove(&file);
+                    }
+                }
+            }
+        }
+        self.account();
+        Ok(())
+    }
+
+    pub(crate) fn create_directories(&mut self, path: &str, now_ns: u64) -> Timed<()> {
+        from_cache(self.tree.create_directories(path, now_ns), now_ns, 0)
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str, now_ns: u64) -> Timed<()> {
+        from_cache(self.tree.rename(from, to, now_ns), now_ns, 0)
+    }
+
+    pub(crate) fn remove_file(&mut self, path: &str, now_ns: u64) -> Timed<()> {
+        from_cache(self.tree.remove_file(path, now_ns), now_ns, 0)
+    }
+
+    pub(crate) fn list(&self, path: &str, now_ns: u64) -> Timed<Vec<String>> {
+        from_cache(self.tree.list(path), now_ns, 0)
+    }
+
+    pub(crate) fn exists(&self, path: &str, now_ns: u64) -> Timed<bool> {
+        from_cache(Ok(self.tree.exists(path)), now_ns, 0)
+    }
+
+    fn file(&self, handle: Handle) -> io::Result<Inode> {
+        let file = self.handles.get(&handle).copied();
+        file.ok_or_else(|| io::Error::new(io::ErrorKind::Interrupted, "the process has ended"))
+    }
+
+    fn open_content(&mut self, file: Inode) -> &mut content::Content {
+        self.tree.content(file).expect("open files are held")
+    }
+
+    /// Changes a file's content, and keeps account of its place and of its being unsynced.
+    fn change(&mut self, file: Inode, now_ns: u64, change: impl FnOnce(&mut content::Content, &mut Stream)) {
+        let content = self.tree.content(file).expect("open files are held");
+        self.used_bytes -= content.allocated_bytes();
+        change(content, &mut self.chance);
+        self.used_bytes += content.allocated_bytes();
+        if content.is_unsynced() {
+            self.unsynced.entry(file).or_insert(now_ns);
+        } else {
+            self.unsynced.remove(&file);
+        }
+    }
+
+    /// Gives the place of files back that went for good.
+    fn account(&mut self) {
+        for (file, content) in self.tree.take_freed() {
+            self.free(file, content.allocated_bytes());
+        }
+    }
+
+    fn free(&mut self, file: Inode, allocated_bytes: u64) {
+        self.used_bytes -= allocated_bytes;
+        self.unsynced.remove(&file);
+    }
+}
+
+/// An operation that the cache answers.
+fn from_cache<T>(result: io::Result<T>, now_ns: u64, bytes: usize) -> Timed<T> {
+    Timed { result, done_ns: now_ns + CACHE_NS + bytes as u64 / CACHE_BYTES_PER_NS }
+}
+
+fn check_end(end: u64) -> io::Result<()> {
+    if end <= LAST_OFFSET {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("no file can have a byte at {end}")))
 }

@@ -229,9 +229,10 @@ pub(crate) fn uncrash(node: NodeIndex, fault: u32) {
 pub(crate) fn power_off(node: NodeIndex, fault: u32) {
     stop(node, Down::PowerLoss);
     with(|kernel| {
+        let now_ns = kernel.agenda.now_ns();
         let machine = kernel.node(node);
         if machine.powered() {
-            let unsynced_bytes = machine.disk.power_loss();
+            let unsynced_bytes = machine.disk.power_loss(now_ns);
             // A process that had ended before leaves sockets of its host behind.
             net::host_lost(kernel, node);
             kernel.record(node, Fact::DiskLoss { unsynced_bytes, synced: false });
