@@ -1,2 +1,4 @@
 //! The image-resizing service of the essay.
+
+pub mod queue;
 pub mod resize;
