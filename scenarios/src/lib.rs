@@ -1,1 +1,20 @@
-//! Scenarios, plans and runs.
+//! The experiments: scenario files first, then what reads, plans, runs, fuzzes and shrinks them.
+//!
+//! A [`scenario`] is a TOML file with choices still open; [`planner::plan`] makes them all, from one seed. Every stack is
+//! served alike, through [`sim::stack::Stack`].
+//!
+//! What is absent: no type of any stack, nothing printed.
+
+pub mod diagnostics;
+pub mod error;
+pub mod expectation;
+pub mod kinds;
+pub mod library;
+pub mod plan_file;
+pub mod planner;
+pub mod scenario;
+mod section;
+pub mod target;
+pub mod value;
+
+pub use error::ScenarioError;

@@ -1,0 +1,270 @@
+//! The kinds of fault as files write them: which targets and fields each has, of what type, within what bounds.
+//!
+//! One row a kind. A kind that `sim` has and that is missing here, or a row that `sim` does not understand, fails a test.
+
+use crate::value::{self, Between, Wrong};
+use sim::duration_text;
+use toml::de::DeValue;
+
+/// A kind of fault.
+#[derive(Debug)]
+pub struct Kind {
+    /// Its word: the key below `inject`.
+    pub word: &'static str,
+    /// What it does, in one sentence.
+    pub why: &'static str,
+    /// What it hits.
+    pub hits: Hits,
+    /// Its fields besides its targets.
+    pub fields: &'static [Field],
+}
+
+/// What a kind of fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hits {
+    /// Nodes.
+    Nodes,
+    /// Links between nodes, from one set to another.
+    Links,
+}
+
+/// A field of a kind of fault.
+#[derive(Debug)]
+pub struct Field {
+    /// Its key.
+    pub name: &'static str,
+    /// What it is for.
+    pub why: &'static str,
+    /// What it can be.
+    pub kind: FieldKind,
+    /// What it is where a scenario does not say; none: the scenario must say.
+    pub default: Option<FieldValue>,
+    /// A value that makes sense, as a file writes it.
+    pub example: &'static str,
+}
+
+/// What a field can be.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldKind {
+    /// A duration.
+    Duration,
+    /// A duration with a sign.
+    SignedDuration,
+    /// A number of `.0` to `.1`.
+    Number(f64, f64),
+    /// `true` or `false`.
+    Flag,
+}
+
+/// A field's value, with the choice that may still be open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FieldValue {
+    /// Nanoseconds.
+    Duration(Between<u64>),
+    /// Signed nanoseconds.
+    SignedDuration(Between<i64>),
+    /// A number.
+    Number(Between<f64>),
+    /// A flag.
+    Flag(bool),
+}
+
+impl FieldKind {
+    pub(crate) fn read(self, value: &DeValue<'_>) -> Result<FieldValue, Wrong> {
+        Ok(match self {
+            Self::Duration => FieldValue::Duration(value::durations(value)?),
+            Self::SignedDuration => FieldValue::SignedDuration(value::signed_durations(value)?),
+            Self::Number(least, most) => FieldValue::Number(value::numbers(least, most)(value)?),
+            Self::Flag => FieldValue::Flag(value::flag(value)?),
+        })
+    }
+
+    /// As [`Self::read`], where no choice may be open.
+    pub(crate) fn read_fixed(self, value: &DeValue<'_>) -> Result<FieldValue, Wrong> {
+        let read = self.read(value)?;
+        read.is_fixed()
+            .then_some(read)
+            .ok_or_else(|| Wrong::expected("one value: a plan leaves no choice open"))
+    }
+}
+
+impl FieldValue {
+    fn is_fixed(self) -> bool {
+        match self {
+            Self::Duration(range) => range.fixed().is_some(),
+            Self::SignedDuration(range) => range.fixed().is_some(),
+            Self::Number(range) => range.fixed().is_some(),
+            Self::Flag(_) => true,
+        }
+    }
+
+    /// The least that it can be, in the form that plans have it.
+    pub(crate) fn to_toml(self) -> toml::Value {
+        match self {
+            Self::Duration(range) => toml::Value::String(duration_text::format(range.least)),
+            Self::SignedDuration(range) => {
+                let sign = if range.least < 0 { "-" } else { "" };
+                toml::Value::String(format!("{sign}{}", duration_text::format(range.least.unsigned_abs())))
+            }
+            Self::Number(range) => toml::Value::Float(range.least),
+            Self::Flag(flag) => toml::Value::Boolean(flag),
+        }
+    }
+}
+
+const BOTH_WAYS: Field = Field {
+    name: "both-ways",
+    why: "whether packets from `to` to `from` are hit too",
+    kind: FieldKind::Flag,
+    default: Some(FieldValue::Flag(true)),
+    example: "both-ways = false",
+};
+
+/// All kinds of fault.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        word: "power-loss",
+        why: "the hosts lose power: processes gone, unsynced writes kept, lost or torn; peers hear silence",
+        hits: Hits::Nodes,
+        fields: &[],
+    },
+    Kind {
+        word: "crash",
+        why: "the processes are killed; the hosts live on and reset their connections",
+        hits: Hits::Nodes,
+        fields: &[],
+    },
+    Kind {
+        word: "pause",
+        why: "the processes stand still, their hosts' kernels go on",
+        hits: Hits::Nodes,
+        fields: &[],
+    },
+    Kind { word: "cut", why: "no packet passes", hits: Hits::Links, fields: &[BOTH_WAYS] },
+    Kind {
+        word: "delay",
+        why: "packets take longer",
+        hits: Hits::Links,
+        fields: &[
+            BOTH_WAYS,
+            Field {
+                name: "by",
+                why: "added to every packet's latency",
+                kind: FieldKind::Duration,
+                default: None,
+                example: "by = \"200ms\"",
+            },
+            Field {
+                name: "jitter",
+                why: "added on top, evenly from 0 to this",
+                kind: FieldKind::Duration,
+                default: Some(FieldValue::Duration(Between { least: 0, most: 0 })),
+                example: "jitter = \"50ms\"",
+            },
+        ],
+    },
+    Kind {
+        word: "loss",
+        why: "packets are lost by chance",
+        hits: Hits::Links,
+        fields: &[
+            BOTH_WAYS,
+            Field {
+                name: "probability",
+                why: "the chance that a packet is lost",
+                kind: FieldKind::Number(0.0, 1.0),
+                default: None,
+                example: "probability = 0.01",
+            },
+        ],
+    },
+    Kind {
+        word: "slow-disk",
+        why: "every operation of the disk takes longer",
+        hits: Hits::Nodes,
+        fields: &[Field {
+            name: "factor",
+            why: "how many times longer",
+            kind: FieldKind::Number(1.0, 1e6),
+            default: None,
+            example: "factor = 10",
+        }],
+    },
+    Kind {
+        word: "clock-step",
+        why: "the wall clock is stepped at the start and back at the end",
+        hits: Hits::Nodes,
+        fields: &[Field {
+            name: "by",
+            why: "how far; with a minus, back",
+            kind: FieldKind::SignedDuration,
+            default: None,
+            example: "by = \"-2s\"",
+        }],
+    },
+    Kind {
+        word: "clock-drift",
+        why: "the clock runs at another rate",
+        hits: Hits::Nodes,
+        fields: &[Field {
+            name: "parts-per-million",
+            why: "added to the clock's rate: 200 gains 200 µs a second",
+            kind: FieldKind::Number(-999_999.0, 1e7),
+            default: None,
+            example: "parts-per-million = 200",
+        }],
+    },
+];
+
+/// The kind with this `word`.
+pub fn find(word: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.word == word)
+}
+
+/// The words of all kinds.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize as _;
+    use sim::fault::Inject;
+
+    /// The table of a fault of `kind`, each field at its example.
+    fn example(kind: &Kind) -> toml::Value {
+        let lines: Vec<&str> = kind.fields.iter().map(|field| field.example).collect();
+        let mut table: toml::Table = toml::from_str(&lines.join("\n")).expect("examples are TOML");
+        for key in if kind.hits == Hits::Nodes { &["nodes"][..] } else { &["from", "to"] } {
+            table.insert((*key).to_owned(), toml::Value::Array(vec!["queue-1".into()]));
+        }
+        for field in kind.fields {
+            let text = table[field.name].to_string();
+            let value = DeValue::parse(&text).expect("written by toml");
+            let read = field.kind.read_fixed(value.get_ref());
+            let read = read.unwrap_or_else(|_| panic!("`{}` is no example for {}", field.example, kind.word));
+            table.insert(field.name.to_owned(), read.to_toml());
+        }
+        toml::Value::Table([(kind.word.to_owned(), toml::Value::Table(table))].into_iter().collect())
+    }
+
+    #[test]
+    fn every_row_is_a_fault_of_the_simulator() {
+        for kind in KINDS {
+            let inject = Inject::deserialize(example(kind));
+            let inject = inject.unwrap_or_else(|error| panic!("{}: {error}", kind.word));
+            assert_eq!(inject.word(), kind.word);
+            assert_eq!(inject.targets().len(), if kind.hits == Hits::Nodes { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn every_fault_of_the_simulator_has_a_row() {
+        let unknown = toml::Value::Table([("?".to_owned(), true.into())].into_iter().collect());
+        let error = Inject::deserialize(unknown).expect_err("no fault is called `?`").to_string();
+        // Serde lists the variants: "unknown variant `?`, expected one of `power-loss`, `crash`, …".
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, words().collect::<Vec<_>>(), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! The built-in scenarios, and those of a user's own files.
+#![expect(clippy::disallowed_methods, reason = "scenario files are read from the machine's disk")]
+
+use crate::diagnostics::nearest;
+use crate::error::ScenarioError;
+use crate::scenario::Scenario;
+use sim::stack::Stack;
+use std::path::Path;
+
+/// A larger file is no scenario or plan.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        /// The names and texts of the built-in scenarios, in order of name.
+        pub const BUILT_IN: &[(&str, &str)] = &[$(($name, include_str!(concat!("../", $name, ".toml")))),*];
+    };
+}
+
+built_in!["clock/leader-drift", "correlated/shared-power-loss", "network/leader-cut", "steady/baseline"];
+
+/// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.
+///
+/// # Errors
+/// Where there is none, or its file is wrong.
+pub fn find(name: &str, stack: &dyn Stack) -> Result<Scenario, ScenarioError> {
+    if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
+        return Scenario::parse(&read_file(Path::new(name))?, name, stack);
+    }
+    let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) else {
+        let whole = nearest(name, BUILT_IN.iter().map(|(built_in, _)| *built_in));
+        let last = || {
+            let ends = BUILT_IN.iter().map(|(built_in, _)| built_in.rsplit('/').next().unwrap_or(built_in));
+            let end = nearest(name, ends)?;
+            BUILT_IN.iter().map(|(built_in, _)| *built_in).find(|built_in| built_in.ends_with(end))
+        };
+        let hint = match whole.or_else(last) {
+            Some(near) => format!(": did you mean `{near}`?"),
+            None => ": `hogwash list` shows them; a file's name ends in `.toml`".to_owned(),
+        };
+        return Err(ScenarioError::Unknown { sort: "scenario", name: name.to_owned(), hint });
+    };
+    Scenario::parse(text.as_bytes(), &format!("scenarios/{name}.toml"), stack)
+}
+
+/// All built-in scenarios, in order of name.
+///
+/// # Errors
+/// Where one does not fit `stack`: they are written for the image stack, and another has roles of its own.
+pub fn all(stack: &dyn Stack) -> Result<Vec<Scenario>, ScenarioError> {
+    BUILT_IN.iter().map(|(name, _)| find(name, stack)).collect()
+}
+
+/// The bytes of a user's file, unless it is missing or absurdly large.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, ScenarioError> {
+    let wrong =
+        |reason: String| ScenarioError::File { what: "read", path: path.display().to_string(), reason };
+    let length = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(wrong(format!("{length} bytes are too many for a scenario or a plan")));
+    }
+    std::fs::read(path).map_err(|error| wrong(error.to_string()))
+}
