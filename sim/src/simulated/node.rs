@@ -28,3 +28,13 @@ pub fn stream(purpose: &str) -> Stream {
 pub fn record(fact: Fact) {
     kernel::with(|kernel| kernel.record(kernel::current(), fact));
 }
+
+/// True simulated time in nanoseconds and the node of the current task; none outside a world. For logs: a service that
+/// asks for true time has a clock that no real one has.
+pub fn stamp() -> Option<(u64, String)> {
+    let node = kernel::current();
+    kernel::try_with(|kernel| {
+        let name = if node == WORLD { "world".to_owned() } else { kernel.node(node).plan.name.clone() };
+        (kernel.agenda.now_ns(), name)
+    })
+}

@@ -1,0 +1,150 @@
+//! The command line: verbs and flags, and nothing of what they do.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Can this system really survive that? Runs a whole service stack on a simulated network, clock and disk, breaks it in
+/// correlated ways, and replays any failure from one line.
+///
+/// Without a verb: runs correlated/shared-power-loss as it is and as its variant unsafe-acks, and shows what P^N says.
+#[derive(Debug, Parser)]
+#[command(name = "hogwash", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Flags that every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all held, as expected · 1 violation · 2 usage or scenario error · 3 not deterministic · 4 nothing ran ·
+5 undecided or not exercised, with --strict · 101 bug in hogwash · 130 interrupted, partial results kept";
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// How results are written to stdout
+    #[arg(long, global = true, value_enum, default_value_t = MessageFormat::Human, help_heading = "Output")]
+    pub message_format: MessageFormat,
+    /// Where runs are kept
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/hogwash", help_heading = "Output")]
+    pub store: PathBuf,
+    /// Whether to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
+    pub color: Color,
+    /// More on stderr: -v for what hogwash does, -vv for what the stack says
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Only results and errors
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// For people.
+    Human,
+    /// JSON lines.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Where there is a terminal and NO_COLOR is not set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run one scenario once
+    #[command(after_help = "\
+Examples:
+  hogwash run steady/baseline
+  hogwash run correlated/shared-power-loss --variant unsafe-acks --seed 7
+  hogwash run my-scenario.toml --set queue.durability=memory")]
+    Run(RunArgs),
+    /// Run a stored run again and compare the two histories
+    #[command(after_help = "\
+Examples:
+  hogwash replay target/hogwash/RUN-DIR
+  hogwash replay scenarios/regressions/lost-ack.toml")]
+    Replay(ReplayArgs),
+    /// List scenarios and their variants, settings and laws
+    List,
+    /// Read scenario and plan files and say what is wrong with them
+    Check(CheckArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A built-in scenario (see `hogwash list`) or a path to a .toml file
+    pub scenario: String,
+    /// The scenario's variant
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// The seed of all chance
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Change a setting of the stack
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Run a second time, in another process, and compare the histories
+    #[arg(long)]
+    pub check_determinism: bool,
+    /// Fail (exit 5) where a law is undecided or was not exercised
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A plan file, or the folder of a stored run
+    pub run: PathBuf,
+    /// Fail (exit 5) where a law is undecided or was not exercised
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario or plan files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a setting is KEY=VALUE, such as queue.durability=memory")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

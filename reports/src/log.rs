@@ -1,0 +1,32 @@
+//! What goes to stderr with `-v`: the events that hogwash and the stack trace, stamped with simulated time and node.
+
+use std::fmt;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+/// Installs the log: nothing but warnings by default, more with each `-v`, nothing with `-q`.
+pub fn install(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => LevelFilter::OFF,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_timer(Stamp);
+    // A second call in one process keeps the first's settings.
+    let _ = log.try_init();
+}
+
+/// Simulated time and node, where there is a world.
+struct Stamp;
+
+impl FormatTime for Stamp {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        match sim::node::stamp() {
+            Some((at_ns, node)) => write!(writer, "{:>12.6} {node:<10}", std::time::Duration::from_nanos(at_ns).as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
