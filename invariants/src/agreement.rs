@@ -80,7 +80,7 @@ impl Agreement {
             let (one, other) = (self.name(leader).to_owned(), self.name(event.node));
             let message = format!("{one} and {other} both lead with ballot {ballot}");
             let line = format!("{} {other} lead ballot={ballot}", duration_text::format(event.at_ns));
-            self.violations.add(event.at_ns, "two leaders of one ballot", message, line);
+            self.violations.add(event.at_ns, "two leaders of one ballot", None, message, line);
         }
         // Ballots far below are history.
         let leaders = &mut self.group(group, event.node).leaders;
@@ -99,7 +99,7 @@ impl Agreement {
                 format!("{name} accepted slot {slot} in ballot {ballot} after it promised ballot {promised}");
             let line =
                 format!("{} {name} accept slot={slot} ballot={ballot}", duration_text::format(event.at_ns));
-            self.violations.add(event.at_ns, "promise forgotten", message, line);
+            self.violations.add(event.at_ns, "promise forgotten", None, message, line);
         }
     }
 
@@ -152,7 +152,7 @@ impl Agreement {
         });
         let message = format!("slot {slot} was chosen twice, differently: {earlier}, then {value} by {name}");
         let line = format!("{} {name} choose slot={slot} value={value}", duration_text::format(event.at_ns));
-        self.violations.add(event.at_ns, "two values for one slot", message, line);
+        self.violations.add(event.at_ns, "two values for one slot", None, message, line);
     }
 
     fn without_majority(&mut self, event: &Event, slot: u64, accepted: usize, majority: usize) {
@@ -160,7 +160,7 @@ impl Agreement {
         let message =
             format!("slot {slot} was chosen with {accepted} acceptances where {majority} are a majority");
         let line = format!("{} {name} choose slot={slot}", duration_text::format(event.at_ns));
-        self.violations.add(event.at_ns, "chosen without a majority", message, line);
+        self.violations.add(event.at_ns, "chosen without a majority", None, message, line);
     }
 
     /// Whether half or more of some group's disks lost what was synced.

@@ -72,7 +72,7 @@ impl Delivery {
             let line = self.line(event, id);
             let word = event.fact.word();
             let message = format!("request {id} was never submitted by any client, and yet there is: {word}");
-            self.violations.add(event.at_ns, &format!("invented {word}"), message, line);
+            self.violations.add(event.at_ns, &format!("invented {word}"), Some(id), message, line);
         }
         let item = self.items.entry(id).or_default();
         item.last_seen = Some((event.at_ns, event.node, event.fact.word()));
@@ -95,7 +95,7 @@ impl Delivery {
         if before != position {
             let line = self.line(event, id);
             let message = format!("request {id} was enqueued at position {before} and again at {position}");
-            self.violations.add(event.at_ns, "enqueued twice", message, line);
+            self.violations.add(event.at_ns, "enqueued twice", Some(id), message, line);
         }
     }
 
@@ -112,7 +112,7 @@ impl Delivery {
             let line = self.line(event, id);
             let message =
                 format!("the effect of request {id} took place twice, again at position {position}");
-            self.violations.add(event.at_ns, "effect twice", message, line);
+            self.violations.add(event.at_ns, "effect twice", Some(id), message, line);
         }
         self.forget(id);
     }
@@ -146,7 +146,7 @@ impl Delivery {
                 if item.enqueued.is_some() { "missing after enqueue" } else { "missing without enqueue" };
             let message = format!("request {id} was acknowledged at {acknowledged} and is not done");
             let line = format!("{id}: acknowledged at {acknowledged}, {place}, last seen: {seen}");
-            self.violations.add(at_ns, shape, message, line);
+            self.violations.add(at_ns, shape, Some(*id), message, line);
         }
         self.items = items;
     }
@@ -189,7 +189,7 @@ impl Invariant for Delivery {
                 if !self.over.contains(id) && item.is_some_and(|item| item.finished.is_none()) {
                     let line = self.line(event, id);
                     let message = format!("the client of request {id} holds a result that was never made");
-                    self.violations.add(event.at_ns, "result never made", message, line);
+                    self.violations.add(event.at_ns, "result never made", Some(id), message, line);
                 }
                 self.settle(event, id);
             }

@@ -41,7 +41,7 @@ impl Processes {
             duration_text::format(event.at_ns),
             last.join(" | ")
         );
-        self.violations.add(event.at_ns, shape, message, evidence);
+        self.violations.add(event.at_ns, shape, None, message, evidence);
     }
 }
 

@@ -48,14 +48,14 @@ impl Recovers {
             self.waiting.len(),
             self.undone.len(),
         );
-        let mut evidence: Vec<_> =
-            self.undone.iter().map(|id| format!("{id} acknowledged, not done")).collect();
-        evidence.extend(self.waiting.iter().map(|id| format!("{id} submitted, not answered")));
+        let undone = self.undone.iter().map(|id| (Some(*id), format!("{id} acknowledged, not done")));
+        let waiting = self.waiting.iter().map(|id| (Some(*id), format!("{id} submitted, not answered")));
+        let mut evidence: Vec<_> = undone.chain(waiting).collect();
         if evidence.is_empty() {
-            evidence.push("nobody waits, and yet the stack does not say that it is idle".to_owned());
+            evidence.push((None, "nobody waits, and yet the stack does not say that it is idle".to_owned()));
         }
-        for line in evidence {
-            self.violations.add(at_ns, "not drained in time", message.clone(), line);
+        for (id, line) in evidence {
+            self.violations.add(at_ns, "not drained in time", id, message.clone(), line);
         }
     }
 }

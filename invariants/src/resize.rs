@@ -48,7 +48,7 @@ impl Resize {
             (None, Some(_)) => format!("{word}: a result where there is none"),
             _ => format!("{word}: wrong result"),
         };
-        self.violations.add(event.at_ns, &shape, message, line);
+        self.violations.add(event.at_ns, &shape, Some(id), message, line);
     }
 }
 

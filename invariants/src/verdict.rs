@@ -1,6 +1,7 @@
 //! What a law says of a history.
 
 use serde::{Deserialize, Serialize};
+use sim::history::Id;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -72,6 +73,8 @@ pub struct Violation {
     pub message: String,
     /// What is wrong, without numbers, names and times: equal for equal bugs.
     pub shape: String,
+    /// The requests that it is about: those of the evidence.
+    pub ids: Vec<Id>,
     /// The events that show it, one a line; cut short where there are many, which the last line then says.
     pub evidence: Vec<String>,
 }
@@ -110,17 +113,19 @@ const EVIDENCE_LINES: usize = 40;
 
 impl Violations {
     /// Adds one victim of `shape`: `message` tells of the first alone.
-    pub(crate) fn add(&mut self, at_ns: u64, shape: &str, message: String, evidence: String) {
+    pub(crate) fn add(&mut self, at_ns: u64, shape: &str, id: Option<Id>, message: String, evidence: String) {
         match self.0.iter_mut().find(|(violation, _)| violation.shape == shape) {
             Some((violation, count)) => {
                 *count += 1;
                 if violation.evidence.len() < EVIDENCE_LINES {
                     violation.evidence.push(evidence);
+                    violation.ids.extend(id);
                 }
             }
             None => {
                 let shape = shape.to_owned();
-                self.0.push((Violation { at_ns, message, shape, evidence: vec![evidence] }, 1));
+                let (ids, evidence) = (id.into_iter().collect(), vec![evidence]);
+                self.0.push((Violation { at_ns, message, shape, ids, evidence }, 1));
             }
         }
     }
