@@ -29,6 +29,9 @@ pub enum ScenarioError {
         /// The way out, beginning with a colon; or nothing.
         hint: String,
     },
+    /// A plan's setting is not the stack's.
+    #[error(transparent)]
+    Setting(#[from] sim::stack::SettingError),
     /// A setting given on the command line cannot be.
     #[error("--set {argument}: {reason}")]
     Set {

@@ -12,8 +12,11 @@ pub mod kinds;
 pub mod library;
 pub mod plan_file;
 pub mod planner;
+pub mod replay;
+pub mod runner;
 pub mod scenario;
 mod section;
+pub mod store;
 pub mod target;
 pub mod value;
 

@@ -1,0 +1,191 @@
+//! One run: a world, every law watching, the history kept where a store is given.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "runs are timed and kept on the machine"
+)]
+
+use crate::error::ScenarioError;
+use crate::expectation::{Expectation, Judgement};
+use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Provenance, Store, StoredRun};
+use invariants::{Finding, Invariant, LAWS, Law};
+use sim::history::{Event, Observer, Sink};
+use sim::plan::Plan;
+use sim::stack::Stack;
+use sim::world;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How a run is made, besides its plan.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Where plan, history and capsule are kept; nowhere where there is none.
+    pub store: Option<&'a Store>,
+    /// Others that watch events as they happen, such as a progress bar.
+    pub observers: Vec<Box<dyn Observer>>,
+}
+
+/// What came of a run.
+#[derive(Clone)]
+pub struct RunReport {
+    /// The plan that was run.
+    pub plan: Plan,
+    /// Identifies the run: BLAKE3 of its history.
+    pub digest: String,
+    /// How many events its history has.
+    pub events: u64,
+    /// How many messages its network carried.
+    pub messages: u64,
+    /// How long it was, in simulated nanoseconds.
+    pub simulated_ns: u64,
+    /// How long it took.
+    pub wall: Duration,
+    /// What each law said, in the order of [`LAWS`].
+    pub laws: Vec<LawReport>,
+    /// Where it is kept.
+    pub stored: Option<StoredRun>,
+}
+
+/// What one law said of a run.
+#[derive(Clone)]
+pub struct LawReport {
+    /// The law.
+    pub law: &'static Law,
+    /// What it said.
+    pub finding: Finding,
+    /// What it was expected to say.
+    pub expected: Expectation,
+    /// What to make of it.
+    pub judgement: Judgement,
+}
+
+impl RunReport {
+    /// All violations, of every law, with their fingerprints.
+    pub fn broken(&self) -> Vec<Broken> {
+        let laws = self.laws.iter();
+        laws.flat_map(|law| law.finding.violations.iter().map(|one| Broken::of(law.law.name, one.clone())))
+            .collect()
+    }
+
+    /// Whether any law's verdict is judged so.
+    pub fn has(&self, judgement: Judgement) -> bool {
+        self.laws.iter().any(|law| law.judgement == judgement)
+    }
+
+    /// The report in few lines, as the store keeps it.
+    pub fn capsule(&self) -> Capsule {
+        let by_law = || self.laws.iter().map(|law| (law.law.name.to_owned(), law));
+        Capsule {
+            v: CAPSULE_VERSION,
+            scenario: self.plan.scenario.clone(),
+            variant: self.plan.variant.clone(),
+            seed: self.plan.seed,
+            digest: self.digest.clone(),
+            plan_digest: store::plan_digest(&self.plan),
+            events: self.events,
+            messages: self.messages,
+            sim_ns: self.simulated_ns,
+            wall_ns: u64::try_from(self.wall.as_nanos()).unwrap_or(u64::MAX),
+            verdicts: by_law().map(|(name, law)| (name, law.finding.verdict)).collect(),
+            judgements: by_law().map(|(name, law)| (name, law.judgement)).collect(),
+            violations: self.broken(),
+            provenance: Provenance::here(),
+        }
+    }
+}
+
+/// Runs `plan` on `stack`, every law watching.
+///
+/// # Errors
+/// Where the plan's settings are not the stack's, or the store cannot be written.
+///
+/// # Panics
+/// Where hogwash itself has a bug.
+pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<RunReport, ScenarioError> {
+    let partial = options.store.map(|store| store.begin(plan)).transpose()?;
+    let history = partial.as_ref().map(|partial| HistoryFile::create(&partial.history())).transpose()?;
+    let laws = Watch::new(plan);
+    let mut observers = options.observers;
+    observers.push(Box::new(laws.clone()));
+    let begun = Instant::now();
+    let sink = history.as_ref().map(HistoryFile::sink);
+    let outcome = world::run(plan, stack.clone(), sink, observers)?;
+    let wall = begun.elapsed();
+    if let Some(history) = history {
+        history.finish()?;
+    }
+    // The world is gone, and with it every other holder of the laws.
+    drop(outcome.observers);
+    let mut report = RunReport {
+        plan: plan.clone(),
+        digest: outcome.digest,
+        events: outcome.events,
+        messages: outcome.messages,
+        simulated_ns: outcome.simulated_ns,
+        wall,
+        laws: laws.finish(plan),
+        stored: None,
+    };
+    report.stored = partial.map(|partial| partial.keep(&report.capsule())).transpose()?;
+    Ok(report)
+}
+
+/// All laws, watching one run.
+#[derive(Clone)]
+struct Watch(Arc<Mutex<Vec<Box<dyn Invariant>>>>);
+
+impl Watch {
+    fn new(plan: &Plan) -> Self {
+        Self(Arc::new(Mutex::new(LAWS.iter().map(|law| (law.make)(plan)).collect())))
+    }
+
+    fn finish(self, plan: &Plan) -> Vec<LawReport> {
+        let laws = std::mem::take(&mut *self.0.lock().expect("no law panics"));
+        let finish = |(law, invariant): (&'static Law, Box<dyn Invariant>)| {
+            let finding = invariant.finish();
+            let expected = Expectation::of_plan(plan.expect.get(law.name));
+            let judgement = expected.judge(finding.verdict);
+            LawReport { law, finding, expected, judgement }
+        };
+        LAWS.iter().zip(laws).map(finish).collect()
+    }
+}
+
+impl Observer for Watch {
+    fn observe(&mut self, event: &Event) {
+        let mut laws = self.0.lock().expect("no law panics");
+        laws.iter_mut().for_each(|law| law.observe(event));
+    }
+}
+
+/// A history on its way to a file; a full disk is told of at the end.
+struct HistoryFile {
+    path: std::path::PathBuf,
+    state: Arc<Mutex<(File, std::io::Result<()>)>>,
+}
+
+impl HistoryFile {
+    fn create(path: &std::path::Path) -> Result<Self, ScenarioError> {
+        let file = File::create(path).map_err(|error| store::cannot("write", path, &error))?;
+        Ok(Self { path: path.to_owned(), state: Arc::new(Mutex::new((file, Ok(())))) })
+    }
+
+    fn sink(&self) -> Sink {
+        let state = self.state.clone();
+        Box::new(move |bytes| {
+            let mut state = state.lock().expect("writing does not panic");
+            let (file, result) = &mut *state;
+            if result.is_ok() {
+                *result = file.write_all(bytes);
+            }
+        })
+    }
+
+    fn finish(self) -> Result<(), ScenarioError> {
+        let mut state = self.state.lock().expect("writing does not panic");
+        let result = std::mem::replace(&mut state.1, Ok(()));
+        result.map_err(|error| store::cannot("write", &self.path, &error))
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the crate from outside, in one program.
+#![expect(clippy::disallowed_methods, reason = "tests read and write files of the machine")]
+
+mod library;
+mod plans;
+mod runs;
+mod scenarios;
+mod support;
