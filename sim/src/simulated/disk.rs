@@ -14,7 +14,7 @@ use crate::rng::Stream;
 use bytes::Bytes;
 use content::Snapshot;
 use device::Device;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use tree::{Inode, Tree};
 

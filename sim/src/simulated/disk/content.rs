@@ -324,6 +324,9 @@ impl Content {
 
     fn sector(&self, sector: u64) -> Sector {
         let held = sector_range(&self.chunks, sector, self.sector_bytes)?;
+        if held.iter().all(|byte| *byte == 0) {
+            return None;
+        }
         let mut bytes = held.to_vec();
         bytes.resize(index(self.sector_bytes), 0);
         Some(bytes.into())
@@ -396,4 +399,81 @@ fn sector_range(chunks: &BTreeMap<u64, Chunk>, sector: u64, sector_bytes: u64) -
 
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("offsets within a chunk or a buffer fit the memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const SECTOR: u32 = 4;
+
+    fn left(seed: u64, make: impl Fn(&mut Content, &mut Stream)) -> Bytes {
+        let mut chance = Stream::named(seed, "power");
+        let mut content = Content::new(SECTOR);
+        make(&mut content, &mut chance);
+        content.lose_power(&mut chance);
+        assert!(!content.is_unsynced());
+        let length = index(content.length());
+        content.read(0, length, 1).0
+    }
+
+    fn write(content: &mut Content, offset: u64, bytes: &[u8], chance: &mut Stream) {
+        content.write(offset, bytes, 1, chance);
+    }
+
+    #[test]
+    fn every_fate_of_a_sector_comes_about() {
+        let fates: BTreeSet<_> = (0..400)
+            .map(|seed| {
+                left(seed, |content, chance| {
+                    write(content, 0, b"aaaa", chance);
+                    let synced = content.begin_sync();
+                    content.end_sync(&synced);
+                    write(content, 0, b"bbbb", chance);
+                    write(content, 0, b"cccc", chance);
+                })
+            })
+            .collect();
+        for fate in [&b"aaaa"[..], b"bbbb", b"cccc", b"caaa", b"ccca", b"cbbb"] {
+            assert!(fates.contains(fate), "{fate:?} is not among {fates:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_grew_has_any_length_on_the_way() {
+        let lengths: BTreeSet<_> = (0..400)
+            .map(|seed| left(seed, |content, chance| write(content, 0, b"123456789", chance)).len())
+            .collect();
+        assert_eq!(lengths, (0..=9).collect());
+    }
+
+    #[test]
+    fn what_is_written_during_a_sync_is_not_part_of_it() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..200 {
+            let bytes = left(seed, |content, chance| {
+                write(content, 0, b"aaaa", chance);
+                let synced = content.begin_sync();
+                write(content, 0, b"bbbb", chance);
+                write(content, 0, b"cccc", chance);
+                content.end_sync(&synced);
+            });
+            assert!(bytes.len() == 4 && !bytes.contains(&0), "the sync was of `aaaa`: {bytes:?}");
+            seen.insert(bytes);
+        }
+        assert!(seen.contains(&b"aaaa"[..]) && seen.contains(&b"cccc"[..]), "{seen:?}");
+    }
+
+    #[test]
+    fn only_what_is_there_takes_up_place() {
+        let mut chance = Stream::named(1, "place");
+        let mut content = Content::new(SECTOR);
+        write(&mut content, 1_000_000, b"12345", &mut chance);
+        assert_eq!(content.allocated_bytes(), 72, "from the beginning of its chunk");
+        assert_eq!(content.unsynced_bytes(), 8);
+        content.set_length(0, &mut chance);
+        assert_eq!((content.allocated_bytes(), content.length()), (0, 0));
+        assert!(content.unsynced_bytes() <= 8, "what may have been written back, not the hole before it");
+    }
 }

@@ -361,3 +361,73 @@ fn is_directory(path: &str) -> io::Error {
 fn not_directory(path: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotADirectory, format!("a name on the way of `{path}` is not a directory"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The directories `/a`, `/b` and `/c`, and the file `/a/f`, all durable.
+    fn tree() -> (Tree, Inode) {
+        let mut tree = Tree::new(512);
+        for path in ["/a", "/b", "/c"] {
+            tree.create_directories(path, 0).unwrap();
+        }
+        let file = tree.create_file("/a/f", 0).unwrap();
+        tree.commit_older(1);
+        (tree, file)
+    }
+
+    #[test]
+    fn a_synced_file_is_under_its_old_or_its_new_name_whatever_becomes_of_the_directories() {
+        let (mut under_old, mut under_new) = (0, 0);
+        for seed in 0..200 {
+            let (mut tree, file) = tree();
+            tree.create_directories("/c/new", 1).unwrap();
+            tree.rename("/a/f", "/c/new/f", 1).unwrap();
+            tree.rename("/b", "/a", 1).unwrap();
+            match seed % 3 {
+                0 => tree.commit(tree.directory("/").unwrap(), tree.last_change()),
+                1 => tree.commit(tree.directory("/c/new").unwrap(), tree.last_change()),
+                _ => {}
+            }
+            tree.lose_power(&mut Stream::named(seed, "power"));
+            let (old, new) = (tree.file("/a/f"), tree.file("/c/new/f"));
+            assert!(old.is_ok() != new.is_ok(), "seed {seed}: {old:?}, {new:?}");
+            under_old += u32::from(old.is_ok());
+            under_new += u32::from(new.is_ok());
+            assert_eq!(old.or(new).unwrap(), file);
+            assert!(tree.take_freed().is_empty());
+        }
+        assert!(under_old > 20 && under_new > 120, "{under_old} and {under_new} of 200");
+    }
+
+    #[test]
+    fn every_prefix_of_a_directorys_changes_comes_about() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..200 {
+            let (mut tree, _) = tree();
+            for name in ["/b/1", "/b/2", "/b/3"] {
+                tree.create_file(name, 1).unwrap();
+            }
+            tree.commit(tree.directory("/b").unwrap(), tree.last_change() - 2);
+            tree.lose_power(&mut Stream::named(seed, "power"));
+            seen.insert(tree.list("/b").unwrap().len());
+        }
+        assert_eq!(seen, BTreeSet::from([1, 2, 3]));
+    }
+
+    #[test]
+    fn what_nothing_can_bring_back_is_freed() {
+        let (mut tree, file) = tree();
+        tree.hold(file);
+        tree.remove_file("/a/f", 1).unwrap();
+        tree.commit_older(2);
+        assert!(tree.take_freed().is_empty(), "it is open");
+        tree.release(file);
+        assert_eq!(tree.take_freed().len(), 1);
+        tree.create_file("/a/g", 3).unwrap();
+        tree.lose_power(&mut Stream::named(3, "power"));
+        let lost = tree.file("/a/g").is_err();
+        assert_eq!(tree.take_freed().len(), usize::from(lost));
+    }
+}
