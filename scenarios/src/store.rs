@@ -6,6 +6,7 @@ use crate::expectation::Judgement;
 use crate::{library, plan_file};
 use invariants::{Verdict, Violation};
 use serde::{Deserialize, Serialize};
+use sim::history::Id;
 use sim::plan::Plan;
 use sim::stack::Stack;
 use std::collections::BTreeMap;
@@ -110,6 +111,8 @@ pub struct Broken {
     pub message: String,
     /// What is wrong, without names and numbers.
     pub shape: String,
+    /// The requests that it is about.
+    pub ids: Vec<Id>,
     /// The events that show it.
     pub evidence: Vec<String>,
 }
@@ -117,9 +120,9 @@ pub struct Broken {
 impl Broken {
     /// `violation` of the law called `invariant`.
     pub fn of(invariant: &str, violation: Violation) -> Self {
-        let Violation { at_ns, message, shape, evidence } = violation;
+        let Violation { at_ns, message, shape, ids, evidence } = violation;
         let fingerprint = fingerprint(invariant, &shape);
-        Self { invariant: invariant.to_owned(), fingerprint, at_ns, message, shape, evidence }
+        Self { invariant: invariant.to_owned(), fingerprint, at_ns, message, shape, ids, evidence }
     }
 }
 
