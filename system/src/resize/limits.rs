@@ -32,7 +32,7 @@ impl Default for Limits {
             side_px_max: SIDE_PX_MAX,
             pixels_max: 16 << 20,
             decoded_bytes_max: 64 << 20,
-            working_bytes_max: 192 << 20,
+            working_bytes_max: 256 << 20,
             decode_estimate_max: Duration::from_secs(3),
         }
     }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use hogwash_system::resize::{Limits, Output, Request, ResizeError, inspect, resize};
 
-use crate::pictures::{bmp, gif, tiff, webp};
+use crate::pictures::{bmp, gif, tiff, webp, webp_of_groups};
 use crate::poison::{Poison, corpus};
 
 /// Counts what each thread holds, so that tests beside this one do not disturb it.
@@ -149,6 +149,11 @@ fn a_webp_chunk_that_claims_gigabytes_is_refused() {
 }
 
 #[test]
+fn a_webp_with_more_tables_than_pixels_is_refused() {
+    check_refused("65536 groups of codes for 16 pixels", &webp_of_groups(65536, 1), 413);
+}
+
+#[test]
 fn a_tiff_with_tiles_or_samples_beyond_measure_is_refused() {
     let base = [(256, 10), (257, 10), (258, 8), (262, 1), (324, 8), (325, 1)];
     let with = |tags: &[(u16, u32)]| tiff(&[&base, tags].concat(), &[0]);
@@ -224,13 +229,14 @@ fn what_a_header_says_of_memory_bounds_what_decoding_takes() {
     let as_jpeg =
         resize(&painted, &Request::parse([("fmt", "jpeg")]).unwrap(), &Limits::default()).unwrap().bytes;
     let as_png = resize(&painted, &Request::default(), &Limits::default()).unwrap().bytes;
-    let inputs: [&[u8]; 6] = [
+    let inputs: [&[u8]; 7] = [
         &painted,
         &as_jpeg,
         &as_png,
         &webp(&painted),
         &gif((600, 400), (500, 300), 150_000),
         &jpeg_of_scans(2000, 1000, 3, true),
+        &webp_of_groups(600, 600),
     ];
     // Codes, tables, and the copy of itself that a JPEG decoder makes.
     let own = |input: &[u8]| input.len() as u64 + (1 << 20);

@@ -102,3 +102,64 @@ pub(crate) fn one_of_each(seed: u64) -> Vec<Vec<u8>> {
     let painted = bmp(19, 23, |x, y| [x as u8 * 9, y as u8 * 7, seed as u8]);
     vec![webp(&png), jpeg, png, gif((12, 9), (12, 9), 108), painted, grey_tiff(24, 17, 1, &samples)]
 }
+
+/// A lossless WebP of 4 by 4 pixels that declares `groups` groups of prefix codes, each of codes with tables of the
+/// largest size, and holds the first `written` of them.
+pub(crate) fn webp_of_groups(groups: u32, written: u32) -> Vec<u8> {
+    let mut bits = Bits::default();
+    bits.push(0x2f, 8);
+    bits.push(3, 14);
+    bits.push(3, 14);
+    bits.push(0, 4); // no alpha, version 0
+    bits.push(0, 2); // no transform, no cache of colours
+    bits.push(1, 1); // groups, one for each 4 by 4 pixels
+    bits.push(0, 3);
+    bits.push(0, 1); // the picture of their numbers: one pixel, whose green and red make the last number
+    for symbol in [(groups - 1) & 255, (groups - 1) >> 8, 0, 0, 0] {
+        bits.push(0b101, 3); // a code of one symbol of eight bits
+        bits.push(symbol, 8);
+    }
+    for _ in 0..written * 5 {
+        bits.push_deep_code();
+    }
+    bits.bytes.extend([0; 64]); // pixels: every code's first symbol
+    let content = [b"WEBPVP8L".as_slice(), &(bits.bytes.len() as u32).to_le_bytes(), &bits.bytes].concat();
+    [b"RIFF".as_slice(), &(content.len() as u32).to_le_bytes(), &content].concat()
+}
+
+/// Bits, the lowest of a byte first.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    fn push(&mut self, value: u32, count: usize) {
+        for place in 0..count {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let last = self.bytes.last_mut().expect("a byte was pushed for this bit");
+            *last |= ((value >> place & 1) as u8) << (self.count % 8);
+            self.count += 1;
+        }
+    }
+
+    /// A code of eleven symbols with the lengths 1 to 10, and 10 once more.
+    fn push_deep_code(&mut self) {
+        self.push(0, 1);
+        self.push(10, 4); // 14 lengths of the code for lengths, in the format's own order
+        for length in [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4] {
+            self.push(length, 3);
+        }
+        self.push(0b11, 1); // only so many symbols have a length:
+        self.push(1, 3);
+        self.push(11 - 2, 4);
+        // Lengths 1 to 6 have codes of three bits from 000 on, 7 to 10 of four from 1100 on, the first bit first.
+        for length in (1..=10u32).chain([10]) {
+            let (code, bits) = if length <= 6 { (length - 1, 3) } else { (0b1100 + length - 7, 4) };
+            self.push(code.reverse_bits() >> (32 - bits), bits);
+        }
+    }
+}
