@@ -243,7 +243,12 @@ pub(crate) fn power_off(node: NodeIndex, fault: u32) {
 
 /// Ends `fault`'s loss of power at `node`.
 pub(crate) fn power_on(node: NodeIndex, fault: u32) {
-    with(|kernel| kernel.node(node).dark_by.remove(&fault));
+    with(|kernel| {
+        kernel.node(node).dark_by.remove(&fault);
+        if kernel.node(node).powered() {
+            net::host_restored(kernel, node);
+        }
+    });
     start(node);
 }
 
