@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 pub mod fs;
 mod kernel;
+mod limits;
 pub mod memory;
 pub mod net;
 pub mod node;

@@ -7,7 +7,9 @@ use sim::history::{Event, Fact, Observer};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
 use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use sim::time::{Instant, sleep};
+use sim::world::{CutOff, Limits};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -240,4 +242,58 @@ fn equal_plans_give_equal_digests_and_another_seed_another() {
     assert_eq!(first, second);
     let (other, _) = run(&Plan { seed: 8, ..plan(vec![]) }, script);
     assert_ne!(first, other);
+}
+
+/// As [`run`], within `limits`.
+fn run_within<F>(
+    plan: &Plan,
+    limits: Limits,
+    observers: Vec<Box<dyn Observer>>,
+    script: F,
+) -> sim::world::Outcome
+where
+    F: Fn(Process) -> Task + Send + Sync + 'static,
+{
+    sim::world::run_within(plan, Arc::new(Scripted(script)), None, observers, limits).expect("no settings")
+}
+
+#[test]
+fn a_task_that_spins_without_time_passing_is_cut_off_at_its_budget_of_polls() {
+    let spin = |_| -> Task {
+        Box::pin(async {
+            sleep(Duration::from_secs(3)).await;
+            loop {
+                sim::task::yield_now().await;
+            }
+        })
+    };
+    let limits = Limits { polls: Some(10_000), stop: None };
+    let outcome = run_within(&plan(vec![]), limits.clone(), Vec::new(), spin);
+    assert_eq!(outcome.cut_off, Some(CutOff::Polls));
+    assert!((3_000_000_000..4_000_000_000).contains(&outcome.simulated_ns), "{}", outcome.simulated_ns);
+    let again = run_within(&plan(vec![]), limits, Vec::new(), spin);
+    assert_eq!(outcome.digest, again.digest);
+}
+
+/// Sets a flag at the first note.
+struct StopAtNote(Arc<AtomicBool>);
+
+impl Observer for StopAtNote {
+    fn observe(&mut self, event: &Event) {
+        if event.fact.word() == "note" {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn an_observer_that_has_seen_enough_ends_the_run_where_it_did() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let limits = Limits { stop: Some(stop.clone()), polls: None };
+    let outcome = run_within(&plan(vec![]), limits, vec![Box::new(StopAtNote(stop))], ticks);
+    assert_eq!(outcome.cut_off, Some(CutOff::Stopped));
+    assert!((1_000_000_000..1_001_000_000).contains(&outcome.simulated_ns), "{}", outcome.simulated_ns);
+    let whole = run_within(&plan(vec![]), Limits::default(), Vec::new(), ticks);
+    assert_eq!(whole.cut_off, None);
+    assert!(whole.events > outcome.events);
 }

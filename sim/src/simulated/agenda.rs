@@ -5,7 +5,7 @@
 //! takes any deadline, so steps are exact to the nanosecond.
 
 use super::kernel::{self, Kernel};
-use super::net;
+use super::{limits, net};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::future::Future;
@@ -139,6 +139,9 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if !limits::may_poll() {
+            return Poll::Pending;
+        }
         kernel::with(|kernel| {
             if kernel.agenda.driver.is_none() {
                 kernel.agenda.driver = Some(context.waker().clone());
@@ -147,6 +150,7 @@ impl Future for Driver {
         while let Some(control) = kernel::with(take_steps) {
             control();
         }
+        limits::after_poll();
         Poll::Pending
     }
 }

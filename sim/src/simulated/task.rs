@@ -1,6 +1,7 @@
 //! Tasks of a process.
 
 use super::kernel;
+use super::limits;
 use super::panics;
 use crate::history::{Down, Fact, NodeIndex, WORLD};
 use std::future::Future;
@@ -67,10 +68,14 @@ impl<F: Future> Future for OnNode<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let node = self.node;
+        if !limits::may_poll() {
+            return Poll::Pending;
+        }
         let Some(future) = &mut self.future else { return Poll::Ready(None) };
         let polled = kernel::enter(node, || {
             std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
         });
+        limits::after_poll();
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),

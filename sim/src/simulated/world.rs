@@ -1,8 +1,10 @@
 //! One run of one plan: a fresh world on a fresh thread.
 
+pub use super::limits::{CutOff, Limits};
+
 use super::agenda::Driver;
 use super::kernel::{self, Kernel};
-use super::{faults, panics, task, time};
+use super::{faults, limits, panics, task, time};
 use crate::history::{Down, Fact, NodeIndex, Observer, Recorder, Sink, WORLD};
 use crate::plan::Plan;
 use crate::rng::Stream;
@@ -29,6 +31,8 @@ pub struct Outcome {
     pub simulated_ns: u64,
     /// The observers, having seen every event.
     pub observers: Vec<Box<dyn Observer>>,
+    /// Why the run ended before its time, where it did.
+    pub cut_off: Option<CutOff>,
 }
 
 /// Runs `stack` as `plan` says, on a thread of its own, since std's hash order differs on one that was used before. The
@@ -45,12 +49,32 @@ pub fn run(
     sink: Option<Sink>,
     observers: Vec<Box<dyn Observer>>,
 ) -> Result<Outcome, SettingError> {
+    run_within(plan, stack, sink, observers, Limits::default())
+}
+
+/// As [`run`], but ended where it goes past `limits`: the history is then cut short.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub fn run_within(
+    plan: &Plan,
+    stack: Arc<dyn Stack>,
+    sink: Option<Sink>,
+    observers: Vec<Box<dyn Observer>>,
+    limits: Limits,
+) -> Result<Outcome, SettingError> {
     let deployment = Deployment::new(stack.as_ref(), plan.nodes.clone(), &plan.settings)?;
     let plan = Arc::new(plan.clone());
     let thread = std::thread::Builder::new()
         .name(format!("world-{}", plan.seed))
         .stack_size(8 << 20)
-        .spawn(move || run_here(&plan, &stack, Arc::new(deployment), Recorder::new(sink, observers)))
+        .spawn(move || {
+            limits::install(limits);
+            run_here(&plan, &stack, Arc::new(deployment), Recorder::new(sink, observers))
+        })
         .expect("the machine has a thread to spare");
     Ok(thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
 }
@@ -77,25 +101,26 @@ fn run_here(
         runtime.handle().kill(handle.id());
         kernel::with(|kernel| kernel.node(node).id = Some(handle.id()));
     }
-    let simulated_ns = runtime.block_on(async {
+    let (cut_off, simulated_ns) = runtime.block_on(async {
         madsim::task::spawn(Driver);
         madsim::task::spawn(sweep_tasks());
-        live(plan, stack.as_ref(), &deployment).await
+        let life = limits::within(live(plan, stack.as_ref(), &deployment)).await;
+        (life.err(), kernel::with(|kernel| kernel.agenda.now_ns()))
     });
     // Tasks are dropped with the runtime, while the kernel is still there for their destructors.
     let kernel = kernel::with(|kernel| kernel.net.messages());
     drop(runtime);
     let world = kernel::replace(None).expect("the kernel of this world");
     let (digest, events, observers) = world.recorder.finish();
-    Outcome { digest, events, messages: kernel, simulated_ns, observers }
+    Outcome { digest, events, messages: kernel, simulated_ns, observers, cut_off }
 }
 
 fn plan_name(node: NodeIndex) -> String {
     kernel::with(|kernel| kernel.node(node).plan.name.clone())
 }
 
-/// The world's life: load and faults, then healing, then draining. Returns its length in nanoseconds.
-async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) -> u64 {
+/// The world's life: load and faults, then healing, then draining.
+async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
     for index in 0..plan.nodes.len() {
         kernel::start(NodeIndex(u32::try_from(index).expect("fewer than 2^32 nodes")));
     }
@@ -111,8 +136,7 @@ async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) -> u
         }
         let end = Fact::End { messages: kernel.net.messages(), steps: kernel.agenda.steps() };
         kernel.record(WORLD, end);
-        kernel.agenda.now_ns()
-    })
+    });
 }
 
 /// Waits until no client is at work and the stack says that nothing is left to do, asked from a client's node.
