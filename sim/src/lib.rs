@@ -15,6 +15,7 @@ compile_error!(
 
 pub mod duration_text;
 pub mod fault;
+mod files;
 pub mod history;
 mod instant;
 pub mod plan;

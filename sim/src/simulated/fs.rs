@@ -7,6 +7,7 @@
 use super::agenda::Step;
 use super::disk::{Disk, Handle, Opening, SyncNumber, Timed};
 use super::kernel;
+use crate::files::allow;
 use crate::history::{NodeIndex, WORLD};
 use bytes::Bytes;
 use std::future::Future;
@@ -14,60 +15,16 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// How to open a file; nothing is allowed until it is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenOptions {
-    read: bool,
-    write: bool,
-    create: bool,
-    truncate: bool,
-}
+pub use crate::files::OpenOptions;
 
 impl OpenOptions {
-    /// Options that allow nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether the file can be read.
-    #[must_use]
-    pub fn read(mut self, read: bool) -> Self {
-        self.read = read;
-        self
-    }
-
-    /// Whether the file can be written.
-    #[must_use]
-    pub fn write(mut self, write: bool) -> Self {
-        self.write = write;
-        self
-    }
-
-    /// Whether the file is made where there is none; needs `write`.
-    #[must_use]
-    pub fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// Whether the file is emptied; needs `write`.
-    #[must_use]
-    pub fn truncate(mut self, truncate: bool) -> Self {
-        self.truncate = truncate;
-        self
-    }
-
     /// Opens the file called `path`.
     ///
     /// # Errors
     /// Where it is not there and not to be made, where a directory has its name, or where the options contradict each other.
     pub async fn open(self, path: &str) -> io::Result<File> {
+        self.check(path)?;
         let Self { read, write, create, truncate } = self;
-        if !write && (!read || create || truncate) {
-            let text =
-                format!("opening `{path}`: ask for `read` or `write`; `create` and `truncate` need `write`");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
         let node = node();
         let opened = on_disk(|disk, now_ns| {
             let opened = disk.open(path, Opening { create, truncate }, now_ns);
@@ -94,7 +51,7 @@ impl File {
     /// # Errors
     /// Where the file was not opened for reading.
     pub async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        self.allow(self.read, "reading")?;
+        allow(self.read, "reading")?;
         in_time(on_disk(|disk, now_ns| disk.read(self.handle, offset, length, now_ns))).await
     }
 
@@ -103,7 +60,7 @@ impl File {
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] where the disk has no room, and where the file was not opened for writing.
     pub async fn write_at(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
-        self.allow(self.write, "writing")?;
+        allow(self.write, "writing")?;
         in_time(on_disk(|disk, now_ns| disk.write(self.handle, offset, &bytes, now_ns))).await
     }
 
@@ -112,7 +69,7 @@ impl File {
     /// # Errors
     /// Where the file was not opened for writing, or no file can be so long.
     pub async fn set_len(&self, length: u64) -> io::Result<()> {
-        self.allow(self.write, "writing")?;
+        allow(self.write, "writing")?;
         in_time(on_disk(|disk, now_ns| disk.set_length(self.handle, length, now_ns))).await
     }
 
@@ -138,13 +95,6 @@ impl File {
     /// As [`File::sync_data`].
     pub async fn sync_all(&self) -> io::Result<()> {
         self.sync_data().await
-    }
-
-    fn allow(&self, allowed: bool, what: &str) -> io::Result<()> {
-        if allowed {
-            return Ok(());
-        }
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the file was not opened for {what}")))
     }
 }
 

@@ -5,6 +5,7 @@
 //! neither. That is less than journaling file systems promise, and all that POSIX does.
 
 use super::content::Content;
+use crate::files::components;
 use crate::rng::Stream;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -331,19 +332,6 @@ impl Tree {
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
-}
-
-/// The names on the way from the root to `path`.
-fn components(path: &str) -> io::Result<Vec<&str>> {
-    let rest =
-        path.strip_prefix('/').ok_or_else(|| invalid(format!("the path `{path}` must begin with `/`")))?;
-    let names: Vec<_> = rest.split('/').filter(|name| !name.is_empty()).collect();
-    if names.iter().any(|name| matches!(*name, "." | "..") || name.contains('\0')) {
-        return Err(invalid(format!(
-            "the path `{path}` must name each directory on its way, without `.` and `..`"
-        )));
-    }
-    Ok(names)
 }
 
 fn invalid(text: String) -> io::Error {

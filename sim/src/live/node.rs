@@ -1,0 +1,25 @@
+//! The node that the current task runs on.
+
+use super::host;
+use crate::history::Fact;
+use crate::rng::Stream;
+
+/// The node's name, such as `queue-2`.
+pub fn name() -> String {
+    host::current().plan.name.clone()
+}
+
+/// A stream of chance for this `purpose`, from the machine's entropy: another one at each call.
+///
+/// # Panics
+/// Where the machine has no entropy to give.
+pub fn stream(purpose: &str) -> Stream {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).expect("the machine gives entropy");
+    Stream::named(u64::from_le_bytes(seed), purpose)
+}
+
+/// Adds what happened on this node to its history.
+pub fn record(fact: Fact) {
+    host::current().record(&fact);
+}
