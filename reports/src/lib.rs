@@ -1,4 +1,5 @@
 //! The command line.
 
 pub mod exit;
+pub mod review;
 pub mod sharing;
