@@ -4,5 +4,5 @@
 //! What is absent: output, clocks, hidden randomness. Every function returns data or an error that names the argument;
 //! where chance is needed, the caller gives a seed.
 
-
+pub mod calc;
 pub mod models;

@@ -59,7 +59,8 @@ fn the_tolerance_of_a_printed_figure_is_half_a_unit_of_its_last_digit() {
 
 #[test]
 fn the_claim_and_k_of_n() {
-    let down = |availability, needed, nodes| claim::k_of_n_unavailability(availability, needed, nodes).unwrap();
+    let down =
+        |availability, needed, nodes| claim::k_of_n_unavailability(availability, needed, nodes).unwrap();
     exact(&[
         ("P^N", 1e-10, claim::all_fail(0.01, 5).unwrap()),
         ("1 of 2 at .99", 1e-4, down(0.99, 1, 2)),
@@ -175,8 +176,16 @@ fn common_shocks_and_beta_binomial() {
         ("beta-binomial, N = 2", 5.95e-4, varied(2)),
         ("beta-binomial, N = 3", 6.205e-5, varied(3)),
     ]);
-    printed(&[("shock", ".0996755", shock(1)), ("shock", ".0139983", shock(2)), ("shock", ".00584501", shock(3))]);
-    printed(&[("alone", ".0951626", alone(1)), ("alone", ".00905592", alone(2)), ("alone", ".000861784", alone(3))]);
+    printed(&[
+        ("shock", ".0996755", shock(1)),
+        ("shock", ".0139983", shock(2)),
+        ("shock", ".00584501", shock(3)),
+    ]);
+    printed(&[
+        ("alone", ".0951626", alone(1)),
+        ("alone", ".00905592", alone(2)),
+        ("alone", ".000861784", alone(3)),
+    ]);
 }
 
 #[test]
@@ -209,9 +218,8 @@ fn copysets_and_random_placement() {
 
 #[test]
 fn bursts_of_node_failures() {
-    let alone = |replicas| {
-        bursts::stripe_days_to_loss(replicas, FAILURES_PER_DAY, REPAIRS_PER_DAY, &[]).unwrap()
-    };
+    let alone =
+        |replicas| bursts::stripe_days_to_loss(replicas, FAILURES_PER_DAY, REPAIRS_PER_DAY, &[]).unwrap();
     let bursty = |replicas| {
         bursts::stripe_days_to_loss(replicas, FAILURES_PER_DAY, REPAIRS_PER_DAY, &CALIBRATED).unwrap()
     };
@@ -404,7 +412,7 @@ fn what_clean_hours_prove() {
         ("to show 1e4 h", 29_957.322_735_539_91, bounds::clean_hours_needed(1e4, 0.95).unwrap()),
         ("Garwood, 3 events, low", 0.618_672_122_895_601_3, rate.low),
         ("Garwood, 3 events, high", 8.767_273_069_742_326, rate.high),
-        ("5 failures in 1000 h, low", 85.702_051_775_856_61, mean.low),
+        ("5 failures in 1000 h, low", 85.702_051_775_856_6, mean.low),
         ("5 failures in 1000 h, high", 615.958_351_167_365_1, mean.high),
     ]);
     printed(&[

@@ -47,11 +47,7 @@ pub(crate) fn upper_tail(k: u64, n: u64, p: f64, q: f64) -> f64 {
         return 1.0;
     }
     // Terms fall away from the mean, so the sum runs outwards; on the near side the other tail is the small one.
-    if real(k) > real(n) * p {
-        sum_upwards(k, n, p, q)
-    } else {
-        1.0 - sum_upwards(n - k + 1, n, q, p)
-    }
+    if real(k) > real(n) * p { sum_upwards(k, n, p, q) } else { 1.0 - sum_upwards(n - k + 1, n, q, p) }
 }
 
 fn sum_upwards(from: u64, n: u64, p: f64, q: f64) -> f64 {
@@ -113,7 +109,7 @@ fn stirling_error(n: u64) -> f64 {
         0.011_896_709_945_891_77,
         0.010_411_265_261_972_09,
         0.009_255_462_182_712_733,
-        0.008_330_563_433_362_871,
+        0.008_330_563_433_362_87,
         0.007_573_675_487_951_841,
         0.006_942_840_107_209_53,
         0.006_408_994_188_004_207,
@@ -126,7 +122,8 @@ fn stirling_error(n: u64) -> f64 {
     let size = real(n);
     let square = size * size;
     (1.0 / 12.0
-        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / (1188.0 * square)) / square) / square) / square)
+        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / (1188.0 * square)) / square) / square)
+            / square)
         / size
 }
 

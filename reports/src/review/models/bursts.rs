@@ -7,7 +7,7 @@ use super::markov::Chain;
 use super::{ModelError, binomial, count, positive, probability, real};
 
 /// The most replicas of a stripe.
-pub const REPLICAS_MAX: u64 = 64;
+pub const REPLICAS_MAX: u64 = 32;
 
 /// One class of bursts: comes at random, and takes each replica of a stripe with the same chance, independently.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,10 +21,8 @@ pub struct Burst {
 /// Bursts that, with [`FAILURES_PER_DAY`] and [`REPAIRS_PER_DAY`], give back the paper's mean times for 2 to 5 replicas.
 ///
 /// They were fitted to those four figures: a calibration, not a confirmation.
-pub const CALIBRATED: [Burst; 2] = [
-    Burst { every_days: 47.80, takes: 0.011_727_4 },
-    Burst { every_days: 2_069.8, takes: 0.060_805_3 },
-];
+pub const CALIBRATED: [Burst; 2] =
+    [Burst { every_days: 47.80, takes: 0.011_727_4 }, Burst { every_days: 2_069.8, takes: 0.060_805_3 }];
 /// Independent failures of a replica, per day, fitted to the paper's uncorrelated figures for 2 and 3 replicas.
 pub const FAILURES_PER_DAY: f64 = 0.008_134_5;
 /// Repairs per day, one at a time, fitted to the same figures.
@@ -44,7 +42,7 @@ pub fn stripe_days_to_loss(
         positive("every_days", burst.every_days)?;
         probability("takes", burst.takes)?;
     }
-    let full = usize::try_from(replicas).expect("at most 64 replicas");
+    let full = usize::try_from(replicas).expect("at most 32 replicas");
     let mut chain = Chain::new(full + 1)?;
     for (left, state) in (1..=replicas).zip(1..=full) {
         chain.add(state, state - 1, real(left) * failures_per_day)?;

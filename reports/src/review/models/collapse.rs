@@ -130,10 +130,18 @@ impl Stall {
             _ => {}
         }
         let requests = self.arrivals_per_second * (self.stall_seconds + horizon_seconds);
-        if requests > 3e6 {
-            return Err(out_of_range("horizon_seconds", horizon_seconds, "short enough for at most 3 million requests"));
+        if requests > 1e6 {
+            return Err(out_of_range(
+                "horizon_seconds",
+                horizon_seconds,
+                "short enough for at most a million requests",
+            ));
         }
-        if self.services_per_second > 1e7 || self.timeout_seconds > 1e6 || self.stall_seconds > 1e6 || horizon_seconds > 1e6 {
+        if self.services_per_second > 1e7
+            || self.timeout_seconds > 1e6
+            || self.stall_seconds > 1e6
+            || horizon_seconds > 1e6
+        {
             let allowed = "at most 1e7, with times of at most 1e6 s, as the simulation counts nanoseconds";
             return Err(out_of_range("services_per_second", self.services_per_second, allowed));
         }
@@ -312,8 +320,10 @@ impl Simulation {
                 Some(at_ns) => Some(real(at_ns.saturating_sub(self.stall_ns)) / 1e9),
             }
         };
-        let late: Vec<bool> =
-            judged().filter(|request| request.sent_ns >= settled_ns).map(|request| request.answered).collect();
+        let late: Vec<bool> = judged()
+            .filter(|request| request.sent_ns >= settled_ns)
+            .map(|request| request.answered)
+            .collect();
         let answered = late.iter().filter(|answered| **answered).count() as u64;
         Outcome {
             first_attempts_recover_seconds: recover(|request| !request.first_answered),
@@ -323,7 +333,11 @@ impl Simulation {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are checked to be at most 1e6 s")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times are checked to be at most 1e6 s"
+)]
 fn nanos(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
@@ -357,7 +371,13 @@ mod tests {
     #[test]
     fn a_server_that_cannot_carry_its_load_is_refused() {
         let overloaded = Stall { arrivals_per_second: 300.0, ..STALL };
-        assert!(overloaded.recovery().unwrap_err().to_string().contains("below `services_per_second`, which is 300"));
+        assert!(
+            overloaded
+                .recovery()
+                .unwrap_err()
+                .to_string()
+                .contains("below `services_per_second`, which is 300")
+        );
         assert!(STALL.simulate(Safeguard::QueueCap(0), 60.0, 0).is_err());
         assert!(STALL.simulate(Safeguard::None, 1e9, 0).is_err());
     }

@@ -72,7 +72,10 @@ pub fn alpha_factor(failure: f64, alphas: &[f64], testing: Testing) -> Result<Ve
         Testing::NonStaggered => real(k) * alpha / weighted,
         Testing::Staggered => alpha,
     };
-    Ok((1..=size).zip(alphas).map(|(k, &alpha)| failure * share(k, alpha) / choose(size - 1, k - 1)).collect())
+    Ok((1..=size)
+        .zip(alphas)
+        .map(|(k, &alpha)| failure * share(k, alpha) / choose(size - 1, k - 1))
+        .collect())
 }
 
 /// The probability that `failures` or more nodes of a common-cause group are down.
@@ -138,12 +141,7 @@ pub fn common_shock(
 /// occasion to the next with mean `failure` and the failures of two nodes have correlation `correlation`.
 ///
 /// Source: Skellam 1948. A correlation of 0 is the binomial; 1 is the same binary everywhere: all N fail with P, for every N.
-pub fn beta_binomial(
-    failure: f64,
-    correlation: f64,
-    nodes: u64,
-    failures: u64,
-) -> Result<f64, ModelError> {
+pub fn beta_binomial(failure: f64, correlation: f64, nodes: u64, failures: u64) -> Result<f64, ModelError> {
     open_probability("failure", failure)?;
     probability("correlation", correlation)?;
     count("nodes", nodes, 1, 1_000)?;

@@ -55,9 +55,12 @@ impl Outage {
     /// Goes from group to group with the hypergeometric chances of how many failures each takes; sums of positive terms only.
     pub fn loss_with_disjoint_groups(&self) -> Result<f64, ModelError> {
         self.check()?;
-        count("failed", self.failed, 0, 2_000)?;
-        count("nodes", self.nodes, 1, 20_000)?;
-        let mut intact = vec![0.0; usize::try_from(self.failed).expect("at most 2000") + 1];
+        let steps = real(self.nodes) * (real(self.failed) + 1.0);
+        if steps > 2e7 {
+            let allowed = format!("small enough for 2e7 steps: at most {:.0} here", 2e7 / real(self.nodes));
+            return Err(out_of_range("failed", self.failed, allowed));
+        }
+        let mut intact = vec![0.0; usize::try_from(self.failed).expect("at most 2e7") + 1];
         intact[0] = 1.0;
         let mut lost = 0.0;
         for group in 0..self.nodes / self.replication {
@@ -65,13 +68,17 @@ impl Outage {
             let mut next = vec![0.0; intact.len()];
             for (taken, chance) in (0_u64..).zip(&intact).filter(|(_, chance)| **chance > 0.0) {
                 let remaining = self.failed - taken;
-                for here in 0..=remaining.min(self.replication) {
-                    let share = chance * hypergeometric(left, remaining, self.replication, here);
-                    if here == self.replication {
-                        lost += share;
-                    } else {
-                        next[usize::try_from(taken + here).expect("at most 2000")] += share;
-                    }
+                let mut here = (remaining + self.replication).saturating_sub(left);
+                let mut share = chance * hypergeometric(left, remaining, self.replication, here);
+                while here < self.replication.min(remaining + 1) {
+                    next[usize::try_from(taken + here).expect("at most 2e7")] += share;
+                    let intact_elsewhere = left + here + 1 - self.replication - remaining;
+                    share *= real(self.replication - here) * real(remaining - here)
+                        / (real(here + 1) * real(intact_elsewhere));
+                    here += 1;
+                }
+                if here == self.replication {
+                    lost += share;
                 }
             }
             intact = next;
@@ -187,8 +194,7 @@ mod tests {
     fn the_approximation_meets_the_exact_answer_where_losses_are_rare() {
         let outage = Outage { nodes: 5_000, replication: 3, failed: 50 };
         let exact = outage.loss_with_disjoint_groups().unwrap();
-        let near =
-            outage.loss_with_copysets(permutation_copysets(5_000, 3, 2).unwrap()).unwrap();
+        let near = outage.loss_with_copysets(permutation_copysets(5_000, 3, 2).unwrap()).unwrap();
         assert!((near / exact - 1.0).abs() < 0.005, "{near} {exact}");
     }
 

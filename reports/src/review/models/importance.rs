@@ -52,7 +52,9 @@ impl Group {
         if hits < 10 {
             return Err(ModelError::NotEnoughData {
                 what: "the chance of loss",
-                reason: format!("only {hits} of {cycles} cycles reached it; use more cycles or a higher `bias`"),
+                reason: format!(
+                    "only {hits} of {cycles} cycles reached it; use more cycles or a higher `bias`"
+                ),
             });
         }
         let size = real(cycles);
@@ -61,7 +63,11 @@ impl Group {
         let half = 1.96 * (variance / size).sqrt();
         Ok(BiasedCycles {
             probability,
-            interval: Interval { low: (probability - half).max(0.0), high: probability + half, confidence: 0.95 },
+            interval: Interval {
+                low: (probability - half).max(0.0),
+                high: probability + half,
+                confidence: 0.95,
+            },
             relative_variance: variance / (probability * probability),
             hits,
         })

@@ -41,15 +41,12 @@ pub struct Exponential {
 ///
 /// [2T/χ²(1−α/2; 2r+2), 2T/χ²(α/2; 2r)]. With no event the lower end is one-sided, T / −ln(1 − confidence), as there is no other side.
 pub fn exponential(events: u64, exposure: f64, confidence: f64) -> Result<Exponential, ModelError> {
-    super::count("events", events, 0, 1_000_000_000)?;
+    super::count("events", events, 0, 1_000_000)?;
     positive("exposure", exposure)?;
     open_probability("confidence", confidence)?;
     if events == 0 {
         let low = super::intervals::mean_hours_shown(exposure, confidence)?;
-        return Ok(Exponential {
-            mean: None,
-            interval: Interval { low, high: f64::INFINITY, confidence },
-        });
+        return Ok(Exponential { mean: None, interval: Interval { low, high: f64::INFINITY, confidence } });
     }
     let side = (1.0 - confidence) / 2.0;
     let low = 2.0 * exposure / chi_squared_quantile(2 * events + 2, 1.0 - side);
@@ -106,7 +103,8 @@ pub fn weibull(sample: &[Observation], confidence: f64) -> Result<Weibull, Model
     let information_cross = -shape * weighted;
     let determinant = information_scale * information_shape - information_cross * information_cross;
     let spread = |information: f64| (quantile * (information / determinant).max(0.0).sqrt()).exp();
-    let interval = |value: f64, factor: f64| Interval { low: value / factor, high: value * factor, confidence };
+    let interval =
+        |value: f64, factor: f64| Interval { low: value / factor, high: value * factor, confidence };
     Ok(Weibull {
         shape,
         scale: finite("Weibull scale", scale)?,
@@ -125,7 +123,8 @@ fn weibull_shape(sample: &[Observation], unit: f64, mean_log: f64) -> Result<f64
     if score(low.exp()) < 0.0 || score(high.exp()) > 0.0 {
         return Err(ModelError::NotEnoughData {
             what: "a Weibull law",
-            reason: "its shape lies outside of 0.0001 to 10000: the event times are too alike, or too few".to_owned(),
+            reason: "its shape lies outside of 0.0001 to 10000: the event times are too alike, or too few"
+                .to_owned(),
         });
     }
     for _ in 0..200 {

@@ -10,6 +10,9 @@ use super::{ModelError, count, finite, non_negative, out_of_range};
 /// The most states a chain may have: elimination takes the cube of it.
 pub const STATES_MAX: u64 = 1_500;
 
+/// How often a first step is doubled at most: 2^100 transitions.
+const DOUBLINGS_MAX: f64 = 100.0;
+
 /// The rates of a chain: `rate(i, j)` per hour from state i to state j.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -97,12 +100,7 @@ impl Chain {
 
     /// From `start`: the probability to have entered `absorbing` within `hours`, and the expected number of entries if the chain starts
     /// again from `start` at once after each.
-    pub fn entries_within(
-        &self,
-        absorbing: usize,
-        start: usize,
-        hours: f64,
-    ) -> Result<Entries, ModelError> {
+    pub fn entries_within(&self, absorbing: usize, start: usize, hours: f64) -> Result<Entries, ModelError> {
         non_negative("hours", hours)?;
         if absorbing == start || absorbing >= self.states || start >= self.states {
             return Err(out_of_range("absorbing", absorbing, "another state of the chain than `start`"));
@@ -163,10 +161,13 @@ impl Transient {
         let jumps = finite("number of transitions", fastest * hours)?;
         // A first step of at most half a transition, so that the series below is short.
         let doublings = if jumps > 0.5 { (jumps * 2.0).log2().ceil() } else { 0.0 };
+        if doublings > DOUBLINGS_MAX {
+            return Err(out_of_range("hours", hours, "fewer than 1e30 transitions of the chain"));
+        }
         let step = hours / doublings.exp2();
         let gains = reward.unwrap_or_else(|| vec![0.0; size]);
         let mut state = Self::short(chain, fastest, step, &gains);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1025")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
         for _ in 0..doublings as u32 {
             state.double(size);
         }

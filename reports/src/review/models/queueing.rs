@@ -69,7 +69,11 @@ impl Queue {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, as it should here")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, as it should here"
+)]
 fn unstable(load: f64, utilisation: f64) -> ModelError {
     ModelError::Unstable { utilisation, servers_min: (load.floor() as u64).saturating_add(1) }
 }

@@ -7,7 +7,7 @@ use super::markov::Chain;
 use super::{ModelError, count, finite, non_negative, positive, probability, real};
 
 /// The most replicas of one group.
-pub const REPLICAS_MAX: u64 = 64;
+pub const REPLICAS_MAX: u64 = 32;
 
 /// How many failed replicas are rebuilt at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Group {
     /// The chain over the number of failed replicas; its last state is the loss.
     pub fn chain(&self) -> Result<Chain, ModelError> {
         self.check()?;
-        let size = usize::try_from(self.replicas).expect("at most 64 replicas");
+        let size = usize::try_from(self.replicas).expect("at most 32 replicas");
         let mut chain = Chain::new(size + 1)?;
         for (failed, state) in (0..self.replicas).zip(0..size) {
             chain.add(state, state + 1, real(self.replicas - failed) * self.failure_rate_per_hour)?;

@@ -108,7 +108,11 @@ pub fn all_down(events: &[SharedEvent], machines: u64) -> Result<f64, ModelError
         sum += event.per_year * event.hours / HOURS_PER_YEAR * event.share.powf(real(machines));
     }
     if sum > 1.0 {
-        return Err(out_of_range("events", format!("down for {sum} of the time"), "down for at most all of the time"));
+        return Err(out_of_range(
+            "events",
+            format!("down for {sum} of the time"),
+            "down for at most all of the time",
+        ));
     }
     Ok(sum)
 }
