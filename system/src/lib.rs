@@ -1,4 +1,15 @@
-//! The image-resizing service of the essay.
+//! The image-resizing service of the essay: clients, API servers, a queue of replicas, workers.
+//!
+//! What is absent: the machine. Everything outside a process is asked of `sim`, so that the same code runs in a
+//! simulated and in the real world and does not know in which. No law is here either: what happens is recorded, and
+//! judged elsewhere.
 
+pub mod api;
+pub mod client;
+pub mod http;
 pub mod queue;
 pub mod resize;
+mod stack;
+pub mod worker;
+
+pub use stack::ImageStack;

@@ -40,7 +40,10 @@ impl Default for Limits {
 
 impl Limits {
     /// Refuses a picture by its size in bytes and by what its header declares.
-    pub(super) fn admit(&self, input: &[u8], header: &Header) -> Result<(), ResizeError> {
+    ///
+    /// # Errors
+    /// [`ResizeError::TooLarge`], naming the bound.
+    pub fn admit(&self, input: &[u8], header: &Header) -> Result<(), ResizeError> {
         let Header { width, height, .. } = *header;
         check(input.len() as u64, self.input_bytes_max, "bytes in the file")?;
         check(u64::from(width.max(height)), u64::from(self.side_px_max), "pixels along a side")?;

@@ -1,0 +1,140 @@
+//! The stack as a world runs it: roles, settings, and what boots where.
+
+use crate::queue::client::QueueClient;
+use crate::{api, client, queue, worker};
+use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
+use sim::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The image-resizing service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageStack;
+
+const ROLES: [Role; 3] = [
+    Role {
+        name: "api",
+        why: "takes requests over HTTP, hands them to the queue, answers",
+        count: 2,
+        cores: 4,
+    },
+    Role {
+        name: "queue",
+        why: "keeps jobs in order, durably, on replicas that agree by Paxos",
+        count: 3,
+        cores: 4,
+    },
+    Role { name: "worker", why: "resizes pictures", count: 2, cores: 4 },
+];
+
+/// How long the stack may take to say whether it has drained.
+const DRAINED_WAIT: Duration = Duration::from_secs(5);
+
+const SETTINGS: [Setting; 11] = [
+    Setting {
+        name: "queue.durability",
+        why: "whether the queue syncs to disk before it acknowledges (`disk`), or acknowledges from memory",
+        default: "disk",
+        kind: SettingKind::Choice(&["disk", "memory"]),
+    },
+    Setting {
+        name: "queue.lease",
+        why: "how long a worker keeps a job without a sign of life before it is handed to another",
+        default: "10s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "queue.election-timeout",
+        why: "how long replicas wait for their leader before they elect another",
+        default: "1s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "queue.max-deliveries",
+        why: "how often a job is handed out before it is set aside as poison",
+        default: "5",
+        kind: SettingKind::Number { least: 1, most: 1000 },
+    },
+    Setting {
+        name: "queue.max-waiting",
+        why: "how many jobs may wait; more are refused",
+        default: "10000",
+        kind: SettingKind::Number { least: 1, most: 10_000_000 },
+    },
+    Setting {
+        name: "queue.retention",
+        why: "how long a finished job's key and result are remembered",
+        default: "5min",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "worker.conversion-cost",
+        why: "what one conversion costs of a core",
+        default: "100ms",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "worker.leases",
+        why: "how many jobs a worker takes at once; 0 is as many as it has cores",
+        default: "0",
+        kind: SettingKind::Number { least: 0, most: 100_000 },
+    },
+    Setting {
+        name: "api.deadline",
+        why: "how long an API server works on one request",
+        default: "10s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "client.deadline",
+        why: "how long a client wants an answer",
+        default: "60s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "client.attempts",
+        why: "how often a client sends one request before it gives up",
+        default: "12",
+        kind: SettingKind::Number { least: 1, most: 1000 },
+    },
+];
+
+impl Stack for ImageStack {
+    fn name(&self) -> &'static str {
+        "image"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        &ROLES
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        &SETTINGS
+    }
+
+    fn boot(&self, process: Process) -> Task {
+        Box::pin(async move {
+            match process.node.role.as_str() {
+                "api" => {
+                    if let Err(error) = api::serve(process).await {
+                        tracing::error!(%error, "the API server cannot serve");
+                    }
+                }
+                "queue" => queue::serve(process).await,
+                "worker" => worker::serve(process).await,
+                role => tracing::error!(role, "this stack has no such role"),
+            }
+        })
+    }
+
+    fn client(&self, client: Client) -> Task {
+        Box::pin(client::run(client))
+    }
+
+    fn drained(&self, deployment: Arc<Deployment>) -> Task<bool> {
+        Box::pin(async move {
+            let depth = QueueClient::new(&deployment).depth(Instant::now() + DRAINED_WAIT).await;
+            depth.is_ok_and(|depth| depth.waiting == 0 && depth.leased == 0)
+        })
+    }
+}
