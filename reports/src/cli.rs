@@ -29,7 +29,13 @@ pub struct Common {
     #[arg(long, global = true, value_enum, default_value_t = MessageFormat::Human, help_heading = "Output")]
     pub message_format: MessageFormat,
     /// Where runs are kept
-    #[arg(long, global = true, value_name = "DIR", default_value = "target/hogwash", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "target/hogwash",
+        help_heading = "Output"
+    )]
     pub store: PathBuf,
     /// Whether to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
@@ -66,12 +72,14 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run one scenario once
+    #[cfg(not(live))]
     #[command(after_help = "\
 Examples:
   hogwash run steady/baseline
   hogwash run correlated/shared-power-loss --variant unsafe-acks --seed 7
   hogwash run my-scenario.toml --set queue.durability=memory")]
     Run(RunArgs),
+    #[cfg(not(live))]
     /// Run a stored run again and compare the two histories
     #[command(after_help = "\
 Examples:
@@ -79,9 +87,18 @@ Examples:
   hogwash replay scenarios/regressions/lost-ack.toml")]
     Replay(ReplayArgs),
     /// List scenarios and their variants, settings and laws
+    #[cfg(not(live))]
     List,
     /// Read scenario and plan files and say what is wrong with them
+    #[cfg(not(live))]
     Check(CheckArgs),
+    /// Run the stack for real, on loopback
+    #[cfg(live)]
+    #[command(after_help = "\
+Examples:
+  cargo live serve
+  cargo live serve --data /tmp/stack --base-port 19000 --set queue.lease=5s")]
+    Serve(ServeArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -133,8 +150,23 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where the nodes keep their files
+    #[arg(long, value_name = "DIR", default_value = "target/hogwash-live")]
+    pub data: PathBuf,
+    /// Ports are taken from here on, a hundred a node; the first API server's door is this plus 80
+    #[arg(long, value_name = "PORT", default_value_t = 18_000)]
+    pub base_port: u16,
+    /// Change a setting of the stack
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("a setting is KEY=VALUE, such as queue.durability=memory")?;
+    let (name, value) =
+        text.split_once('=').ok_or("a setting is KEY=VALUE, such as queue.durability=memory")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

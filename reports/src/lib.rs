@@ -1,5 +1,38 @@
-//! The command line.
+//! The face: the command line, and everything that a person or another tool reads.
+//!
+//! [`main`] gives any [`Stack`] the whole command line; the image stack is only its first user.
+//!
+//! What is absent: no law, no fault, no service. This is the only crate that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one crate that prints")]
 
+pub mod cli;
 pub mod exit;
-pub mod review;
+mod log;
+#[cfg(not(live))]
+pub mod page;
+mod program;
+#[cfg(not(live))]
 pub mod sharing;
+mod terminal;
+mod verbs;
+pub mod words;
+
+use clap::Parser;
+use sim::stack::Stack;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Gives `stack` the command line of the process: does what its arguments say, prints, and tells how it ended.
+pub fn main(stack: impl Stack) -> ExitCode {
+    let cli = cli::Cli::parse();
+    log::install(cli.common.verbose, cli.common.quiet);
+    let program = program::Program { stack: Arc::new(stack), common: cli.common };
+    match verbs::run(&program, cli.verb) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let coloured = terminal::coloured(program.common.color, &std::io::stderr());
+            eprintln!("{}", program::render(&error, coloured).trim_end());
+            exit::Exit::Usage.into()
+        }
+    }
+}

@@ -6,7 +6,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 /// Installs the log: nothing but warnings by default, more with each `-v`, nothing with `-q`.
-pub fn install(verbose: u8, quiet: bool) {
+pub(crate) fn install(verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::OFF,
         (false, 0) => LevelFilter::WARN,
@@ -25,7 +25,9 @@ struct Stamp;
 impl FormatTime for Stamp {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         match sim::node::stamp() {
-            Some((at_ns, node)) => write!(writer, "{:>12.6} {node:<10}", std::time::Duration::from_nanos(at_ns).as_secs_f64()),
+            Some((at_ns, node)) => {
+                write!(writer, "{:>12.6} {node:<10}", std::time::Duration::from_nanos(at_ns).as_secs_f64())
+            }
             None => Ok(()),
         }
     }

@@ -1,2 +1,7 @@
-//! The `hogwash` binary.
-fn main() {}
+//! The `hogwash` binary: the command line over the image-resizing stack.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hogwash::main(system::ImageStack)
+}

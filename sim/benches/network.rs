@@ -29,18 +29,26 @@ mod bench {
 
     pub(crate) fn main() {
         // Each peer is measured several times, in turn, and its fastest is taken: the machine may be busy.
-        println!("request and reply of 32 bytes, ten times as many for the faster; pairs a second, best of 3");
+        println!(
+            "request and reply of 32 bytes, ten times as many for the faster; pairs a second, best of 3"
+        );
         for pairs in [10_u32, 100] {
             let rounds = 20_000 / pairs;
             let mut best = [0.0_f64; 3];
             for _ in 0..3 {
-                let measured = [hogwash(pairs, rounds * 10), madsim(pairs, rounds * 10), turmoil(pairs, (rounds / 10).max(2))];
+                let measured = [
+                    hogwash(pairs, rounds * 10),
+                    madsim(pairs, rounds * 10),
+                    turmoil(pairs, (rounds / 10).max(2)),
+                ];
                 for (best, one) in best.iter_mut().zip(measured) {
                     *best = best.max(one);
                 }
             }
             let [ours, theirs, others] = best;
-            println!("{pairs:>4} pairs of nodes: hogwash {ours:>9.0}/s, madsim's Endpoint {theirs:>9.0}/s, turmoil's TCP {others:>9.0}/s");
+            println!(
+                "{pairs:>4} pairs of nodes: hogwash {ours:>9.0}/s, madsim's Endpoint {theirs:>9.0}/s, turmoil's TCP {others:>9.0}/s"
+            );
             println!("     hogwash is {:.1} times madsim, {:.1} times turmoil", ours / theirs, ours / others);
         }
     }

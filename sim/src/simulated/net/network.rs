@@ -19,7 +19,7 @@ const CALL_AGAIN_NS: u64 = 1_000_000_000;
 /// One step of the network.
 pub(crate) enum Step {
     /// A call reaches its listener's host.
-    Call { connection: Token, again_ns: u64 },
+    Call { connection: Token },
     /// The caller calls again, where it has heard nothing.
     CallAgain { connection: Token, again_ns: u64 },
     /// The answer reaches the caller.
@@ -168,7 +168,7 @@ impl Network {
         self.messages += 1;
         if !self.links.get(from, to).loses() {
             let arrives_ns = self.arrival_ns(now_ns, from, to, 0);
-            agenda.push(arrives_ns, agenda::Step::Net(Step::Call { connection, again_ns }));
+            agenda.push(arrives_ns, agenda::Step::Net(Step::Call { connection }));
         }
         agenda.push(
             now_ns + again_ns,
@@ -178,7 +178,7 @@ impl Network {
 
     pub(super) fn step(&mut self, agenda: &mut Agenda, step: Step) {
         match step {
-            Step::Call { connection, .. } => self.called(agenda, connection),
+            Step::Call { connection } => self.called(agenda, connection),
             Step::CallAgain { connection, again_ns } => {
                 let calling = |one: &&mut Connection| matches!(one.state, State::Calling | State::Answered);
                 if self.connection(connection).filter(calling).is_some() {

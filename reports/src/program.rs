@@ -1,0 +1,40 @@
+//! What every verb has at hand.
+
+use crate::cli::{Common, MessageFormat};
+use sim::stack::Stack;
+use std::sync::Arc;
+
+/// The stack under test and the flags of this call.
+pub(crate) struct Program {
+    pub(crate) stack: Arc<dyn Stack>,
+    pub(crate) common: Common,
+}
+
+impl Program {
+    pub(crate) fn json(&self) -> bool {
+        self.common.message_format == MessageFormat::Json
+    }
+
+    /// The words that call this program, so that lines to paste work where they are printed: `hogwash` where that is
+    /// installed, `cargo run --release --` within the repository's own target folder.
+    pub(crate) fn call(&self) -> String {
+        let path = std::env::current_exe().unwrap_or_default();
+        let within_target = path.components().any(|part| part.as_os_str() == "target");
+        if within_target { "cargo run --release --".to_owned() } else { "hogwash".to_owned() }
+    }
+
+    #[cfg(not(live))]
+    pub(crate) fn store(&self) -> scenarios::store::Store {
+        scenarios::store::Store::new(&self.common.store)
+    }
+}
+
+/// An error as people read it: a scenario's diagnostics as they are, anything else on one line.
+pub(crate) fn render(error: &anyhow::Error, coloured: bool) -> String {
+    #[cfg(not(live))]
+    if let Some(error) = error.downcast_ref::<scenarios::ScenarioError>() {
+        return error.render(coloured);
+    }
+    let _ = coloured;
+    format!("error: {error:#}")
+}

@@ -1,0 +1,49 @@
+//! What each verb does, one file each.
+
+#[cfg(not(live))]
+mod check;
+#[cfg(not(live))]
+mod demo;
+#[cfg(not(live))]
+mod list;
+#[cfg(not(live))]
+mod replay;
+#[cfg(not(live))]
+mod run;
+#[cfg(not(live))]
+mod show;
+
+#[cfg(live)]
+mod serve;
+
+use crate::cli::{Cli, Verb};
+use crate::exit::Exit;
+use crate::program::Program;
+use anyhow::Result;
+use clap::CommandFactory;
+
+pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
+    match verb {
+        #[cfg(not(live))]
+        None => demo::demo(program),
+        #[cfg(live)]
+        None => {
+            Cli::command().print_long_help()?;
+            Ok(Exit::Usage)
+        }
+        #[cfg(not(live))]
+        Some(Verb::Run(arguments)) => run::run(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Replay(arguments)) => replay::replay(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::List) => list::list(program),
+        #[cfg(not(live))]
+        Some(Verb::Check(arguments)) => check::check(program, &arguments),
+        #[cfg(live)]
+        Some(Verb::Serve(arguments)) => serve::serve(program, &arguments),
+        Some(Verb::Completions(arguments)) => {
+            clap_complete::generate(arguments.shell, &mut Cli::command(), "hogwash", &mut std::io::stdout());
+            Ok(Exit::Success)
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `hogwash run`: one scenario, once.
+
+use super::show;
+use crate::cli::RunArgs;
+use crate::exit::Exit;
+use crate::program::Program;
+use crate::sharing::{Sharing, SharingObserver};
+use anyhow::Result;
+use scenarios::runner::{Options, RunReport};
+use scenarios::store::Store;
+use scenarios::{library, planner, runner};
+use sim::plan::Plan;
+
+pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
+    let scenario = library::find(&arguments.scenario, program.stack.as_ref())?;
+    let variant = arguments.variant.as_deref();
+    let plan = planner::plan(&scenario, program.stack.as_ref(), variant, arguments.seed, &arguments.set)?;
+    let (report, sharing) = watched(program, &plan, &program.store())?;
+    show::run(program, &report, &sharing);
+    if arguments.check_determinism {
+        let again = super::replay::in_another_process(program, &report)?;
+        if again != Exit::Success {
+            return Ok(again);
+        }
+    }
+    show::ways_out(program, &report);
+    Ok(show::exit(&report, arguments.strict))
+}
+
+/// Runs `plan`, and measures P^N beside what happened.
+pub(crate) fn watched(program: &Program, plan: &Plan, store: &Store) -> Result<(RunReport, Vec<Sharing>)> {
+    let (observer, measured) = SharingObserver::new(plan);
+    let options = Options { store: Some(store), observers: vec![Box::new(observer)] };
+    let report = runner::run(plan, &program.stack, options)?;
+    let sharing = measured.lock().expect("no observer panics").clone();
+    Ok((report, sharing))
+}

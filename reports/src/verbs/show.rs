@@ -1,0 +1,139 @@
+//! How a run is shown: lines for people, one JSON line for tools.
+
+use crate::program::Program;
+use crate::sharing::Sharing;
+use crate::terminal::{Paint, coloured};
+use crate::words;
+use invariants::Verdict;
+use scenarios::expectation::Judgement;
+use scenarios::runner::{LawReport, RunReport};
+use serde_json::{Value, json};
+use sim::duration_text;
+
+/// Lines of evidence that a person sees; the store keeps more.
+const EVIDENCE_LINES: usize = 5;
+
+/// Writes what came of a run.
+pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
+    if program.json() {
+        println!("{}", finished(report));
+        return;
+    }
+    let paint = Paint(coloured(program.common.color, &std::io::stdout()));
+    println!("{}", paint.strong(&title(report)));
+    for fault in &report.plan.faults {
+        println!("  fault: {}", words::fault(fault));
+    }
+    for law in &report.laws {
+        law_line(law, paint);
+    }
+    for sharing in sharing.iter().filter(|sharing| sharing.nodes > 1) {
+        for line in sharing.lines() {
+            println!("  {line}");
+        }
+    }
+    println!(
+        "  {} simulated, {} events, {} messages, digest {}",
+        duration_text::format(report.simulated_ns / 1_000_000 * 1_000_000),
+        report.events,
+        report.messages,
+        &report.digest[..16]
+    );
+    if let Some(stored) = &report.stored {
+        println!("  kept in {}", stored.folder.display());
+    }
+    if !program.common.quiet {
+        let seconds = report.wall.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "for a ratio")]
+        let ratio = report.simulated_ns as f64 / 1e9 / seconds;
+        eprintln!("  {seconds:.2} s of real time: {ratio:.0} times faster");
+    }
+}
+
+/// The lines that end every violation, to be pasted.
+pub(crate) fn ways_out(program: &Program, report: &RunReport) {
+    if program.json() || report.broken().is_empty() {
+        return;
+    }
+    let call = program.call();
+    let scenario = &report.plan.scenario;
+    let place = report.stored.as_ref().map(|stored| stored.folder.display().to_string());
+    match place {
+        Some(place) => println!("Reproduce with: {call} replay {place}"),
+        None => println!("Reproduce with: {call} run {scenario} --seed {}", report.plan.seed),
+    }
+}
+
+fn title(report: &RunReport) -> String {
+    let variant = report.plan.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
+    format!("{}{variant}, seed {}", report.plan.scenario, report.plan.seed)
+}
+
+fn law_line(law: &LawReport, paint: Paint) {
+    let verdict = format!("{:<13}", law.finding.verdict);
+    let verdict = match law.finding.verdict {
+        Verdict::Held => paint.good(&verdict),
+        Verdict::Violated => paint.bad(&verdict),
+        _ => paint.doubtful(&verdict),
+    };
+    let expected = match law.judgement {
+        Judgement::Expected if law.finding.verdict != Verdict::Held => ", as expected",
+        Judgement::Missing => ", where a violation was expected on some seed",
+        _ => "",
+    };
+    println!("  {:>10}  {verdict} {}{expected}", law.law.name, law.law.sentence);
+    for violation in &law.finding.violations {
+        println!("              {}: {}", duration_text::format(violation.at_ns), violation.message);
+        for line in violation.evidence.iter().take(EVIDENCE_LINES) {
+            println!("                {line}");
+        }
+        let hidden = violation.evidence.len().saturating_sub(EVIDENCE_LINES);
+        if hidden > 0 {
+            println!("                {hidden} lines more are in the run's result.json");
+        }
+    }
+}
+
+/// The last line of `run` and `replay`, and one line a run of `fuzz`.
+pub(crate) fn finished(report: &RunReport) -> Value {
+    let capsule = report.capsule();
+    let violations = report.broken().into_iter().map(|broken| {
+        json!({
+            "invariant": broken.invariant,
+            "at-ns": broken.at_ns,
+            "message": broken.message,
+            "shape": broken.shape,
+            "fingerprint": broken.fingerprint,
+            "evidence": broken.evidence,
+        })
+    });
+    json!({
+        "v": 1,
+        "type": "run-finished",
+        "scenario": capsule.scenario,
+        "variant": capsule.variant,
+        "seed": capsule.seed,
+        "digest": capsule.digest,
+        "events": capsule.events,
+        "messages": capsule.messages,
+        "sim-ns": capsule.sim_ns,
+        "wall-ns": capsule.wall_ns,
+        "verdicts": capsule.verdicts,
+        "violations": violations.collect::<Vec<_>>(),
+        "plan": report.stored.as_ref().map(|stored| stored.plan_path().display().to_string()),
+    })
+}
+
+/// How a command that ran this ends: 1 where a law is violated, expected or not, so that it can drive `git bisect`.
+pub(crate) fn exit(report: &RunReport, strict: bool) -> crate::exit::Exit {
+    let verdicts = || report.laws.iter().map(|law| law.finding.verdict);
+    if verdicts().any(|verdict| verdict == Verdict::Violated) {
+        crate::exit::Exit::Violation
+    } else if strict
+        && verdicts().any(|verdict| matches!(verdict, Verdict::Undecided | Verdict::NotExercised))
+    {
+        crate::exit::Exit::Undecided
+    } else {
+        crate::exit::Exit::Success
+    }
+}
