@@ -5,9 +5,12 @@
 //!
 //! What is absent: no type of any stack, nothing printed.
 
+pub mod describe;
 pub mod diagnostics;
 pub mod error;
 pub mod expectation;
+pub mod fuzz;
+pub mod guarded;
 pub mod kinds;
 pub mod library;
 pub mod plan_file;

@@ -17,7 +17,13 @@ macro_rules! built_in {
     };
 }
 
-built_in!["clock/leader-drift", "correlated/shared-power-loss", "network/leader-cut", "steady/baseline"];
+built_in![
+    "clock/leader-drift",
+    "correlated/shared-power-loss",
+    "network/leader-cut",
+    "steady/baseline",
+    "swarm/partitions"
+];
 
 /// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.
 ///

@@ -37,7 +37,7 @@ pub fn plan(
         settings.insert(name.clone(), value.clone());
     }
     let nodes = crate::scenario::expand(&scenario.nodes_of(variant), seed);
-    let faults = scenario.faults.iter().filter_map(|fault| draw(fault, &nodes, scenario.duration_ns, seed));
+    let faults = scenario.faults.iter().flat_map(|fault| draw(fault, &nodes, scenario.duration_ns, seed));
     Ok(Plan {
         version: PLAN_VERSION,
         stack: stack.name().to_owned(),
@@ -82,18 +82,28 @@ fn check_override(stack: &dyn Stack, name: &str, value: &str) -> Result<(), Scen
     setting.check(value).map_err(|allowed| wrong(format!("`{name}` must be {allowed}")))
 }
 
-/// The fault with its choices made; nothing where chance leaves it out.
-fn draw(fault: &FaultSpec, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> Option<Fault> {
+/// The fault with its choices made, as often as chance has it take place.
+fn draw(fault: &FaultSpec, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> Vec<Fault> {
     let stream = |what: &str| Stream::named(seed, &format!("faults/{}/{what}", fault.name));
     if !stream("chance").chance(fault.chance) {
-        return None;
+        return Vec::new();
     }
+    let times = draw_whole(&fault.times, &mut stream("times"));
+    let name = |time: u64| match fault.times.fixed() {
+        Some(1) => fault.name.clone(),
+        _ => format!("{}.{time}", fault.name),
+    };
+    (1..=times).map(|time| draw_one(fault, name(time), nodes, duration_ns, seed)).collect()
+}
+
+fn draw_one(fault: &FaultSpec, name: String, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> Fault {
+    let stream = |what: &str| Stream::named(seed, &format!("faults/{name}/{what}"));
     let start_ns = draw_duration(&fault.at_ns, &mut stream("at"));
     let length_ns = draw_duration(&fault.length_ns, &mut stream("for")).max(1);
     let (inject, shared) = inject(&fault.injection, nodes, stream);
     // The run's end heals everything, so no fault may last longer.
     let end_ns = start_ns.saturating_add(length_ns).min(duration_ns);
-    Some(Fault { name: fault.name.clone(), start_ns, end_ns, shared, inject })
+    Fault { name, start_ns, end_ns, shared, inject }
 }
 
 fn inject(

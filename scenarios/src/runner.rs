@@ -8,13 +8,14 @@
 use crate::error::ScenarioError;
 use crate::expectation::{Expectation, Judgement};
 use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Provenance, Store, StoredRun};
-use invariants::{Finding, Invariant, LAWS, Law};
+use invariants::{Finding, Invariant, LAWS, Law, Verdict};
 use sim::history::{Event, Observer, Sink};
 use sim::plan::Plan;
 use sim::stack::Stack;
-use sim::world;
+use sim::world::{self, CutOff, Limits};
 use std::fs::File;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,10 @@ pub struct Options<'a> {
     pub store: Option<&'a Store>,
     /// Others that watch events as they happen, such as a progress bar.
     pub observers: Vec<Box<dyn Observer>>,
+    /// What the run may not go past.
+    pub limits: Limits,
+    /// The law that ends the run once it is broken: what comes after would not mend it.
+    pub until_broken: Option<&'a str>,
 }
 
 /// What came of a run.
@@ -44,6 +49,8 @@ pub struct RunReport {
     pub wall: Duration,
     /// What each law said, in the order of [`LAWS`].
     pub laws: Vec<LawReport>,
+    /// Why it ended before its time, where it did.
+    pub cut_off: Option<CutOff>,
     /// Where it is kept.
     pub stored: Option<StoredRun>,
 }
@@ -106,12 +113,13 @@ impl RunReport {
 pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<RunReport, ScenarioError> {
     let partial = options.store.map(|store| store.begin(plan)).transpose()?;
     let history = partial.as_ref().map(|partial| HistoryFile::create(&partial.history())).transpose()?;
-    let laws = Watch::new(plan);
+    let mut limits = options.limits;
+    let laws = Watch::new(plan, options.until_broken, limits.stop.get_or_insert_default().clone());
     let mut observers = options.observers;
     observers.push(Box::new(laws.clone()));
     let begun = Instant::now();
     let sink = history.as_ref().map(HistoryFile::sink);
-    let outcome = world::run(plan, stack.clone(), sink, observers)?;
+    let outcome = world::run_within(plan, stack.clone(), sink, observers, limits)?;
     let wall = begun.elapsed();
     if let Some(history) = history {
         history.finish()?;
@@ -125,7 +133,8 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
         messages: outcome.messages,
         simulated_ns: outcome.simulated_ns,
         wall,
-        laws: laws.finish(plan),
+        laws: laws.finish(plan, outcome.cut_off.is_some()),
+        cut_off: outcome.cut_off,
         stored: None,
     };
     report.stored = partial.map(|partial| partial.keep(&report.capsule())).transpose()?;
@@ -134,17 +143,29 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
 
 /// All laws, watching one run.
 #[derive(Clone)]
-struct Watch(Arc<Mutex<Vec<Box<dyn Invariant>>>>);
+struct Watch {
+    laws: Arc<Mutex<Vec<Box<dyn Invariant>>>>,
+    /// The place among the laws of the one that ends the run.
+    last: Option<usize>,
+    stop: Arc<AtomicBool>,
+}
 
 impl Watch {
-    fn new(plan: &Plan) -> Self {
-        Self(Arc::new(Mutex::new(LAWS.iter().map(|law| (law.make)(plan)).collect())))
+    fn new(plan: &Plan, until_broken: Option<&str>, stop: Arc<AtomicBool>) -> Self {
+        let laws = LAWS.iter().map(|law| (law.make)(plan)).collect();
+        let last = until_broken.and_then(|name| LAWS.iter().position(|law| law.name == name));
+        Self { laws: Arc::new(Mutex::new(laws)), last, stop }
     }
 
-    fn finish(self, plan: &Plan) -> Vec<LawReport> {
-        let laws = std::mem::take(&mut *self.0.lock().expect("no law panics"));
+    /// What each law says. Of a run that was cut off, none can say that it held.
+    fn finish(self, plan: &Plan, cut_off: bool) -> Vec<LawReport> {
+        let laws = std::mem::take(&mut *self.laws.lock().expect("no law panics"));
         let finish = |(law, invariant): (&'static Law, Box<dyn Invariant>)| {
-            let finding = invariant.finish();
+            let broken = invariant.broken();
+            let mut finding = invariant.finish();
+            if cut_off && !broken {
+                finding = Finding { verdict: Verdict::Undecided, violations: Vec::new(), ..finding };
+            }
             let expected = Expectation::of_plan(plan.expect.get(law.name));
             let judgement = expected.judge(finding.verdict);
             LawReport { law, finding, expected, judgement }
@@ -155,8 +176,11 @@ impl Watch {
 
 impl Observer for Watch {
     fn observe(&mut self, event: &Event) {
-        let mut laws = self.0.lock().expect("no law panics");
+        let mut laws = self.laws.lock().expect("no law panics");
         laws.iter_mut().for_each(|law| law.observe(event));
+        if self.last.is_some_and(|last| laws[last].broken()) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 

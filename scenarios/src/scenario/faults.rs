@@ -10,6 +10,9 @@ use sim::duration_text;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
+/// The most times that one block can take place.
+const TIMES_MAX: u64 = 1000;
+
 /// A fault with choices still open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultSpec {
@@ -23,6 +26,8 @@ pub struct FaultSpec {
     pub length_ns: Between<u64>,
     /// The chance that it takes place at all.
     pub chance: f64,
+    /// How many times it takes place then, each time with choices of its own.
+    pub times: Between<u64>,
     /// What goes wrong.
     pub injection: Injection,
 }
@@ -62,6 +67,7 @@ pub(super) fn read(root: &Section<'_>, duration_ns: Option<u64>, worlds: &[World
         let at = section.need("at", "at = \"20s..40s\"", value::durations);
         let length = section.need("for", "for = \"10s\"", value::durations);
         let chance = section.get("chance", value::number(0.0, 1.0));
+        let times = section.get("times", value::wholes(0, TIMES_MAX));
         if let (Some(at), Some(length), Some(duration_ns)) = (&at, &length, duration_ns) {
             check_times(&section, at, length, duration_ns);
         }
@@ -85,6 +91,7 @@ pub(super) fn read(root: &Section<'_>, duration_ns: Option<u64>, worlds: &[World
                 at_ns: at.into_inner(),
                 length_ns: length.into_inner(),
                 chance: chance.map_or(1.0, Spanned::into_inner),
+                times: times.map_or(Between::exactly(1), Spanned::into_inner),
                 injection,
             });
         }

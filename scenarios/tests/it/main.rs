@@ -1,6 +1,7 @@
 //! Tests of the crate from outside, in one program.
 #![expect(clippy::disallowed_methods, reason = "tests read and write files of the machine")]
 
+mod fuzzing;
 mod library;
 mod plans;
 mod runs;

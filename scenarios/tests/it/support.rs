@@ -140,9 +140,10 @@ expect = { delivery = "violated", agreement = "held | violated" }
 /// With `journal.durability=memory` it acknowledges what it has not synced, which a loss of power takes away.
 pub(crate) struct Journal;
 
-const JOURNAL_SETTINGS: [Setting; 2] = [
+const JOURNAL_SETTINGS: [Setting; 3] = [
     setting("journal.durability", "disk", SettingKind::Choice(&["disk", "memory"])),
     setting("journal.leak", "false", SettingKind::Flag),
+    setting("journal.spin", "false", SettingKind::Flag),
 ];
 
 const IDLE: [Role; 1] = [Role { name: "idle", why: "does nothing", count: 2, cores: 1 }];
@@ -193,6 +194,9 @@ async fn journal(client: Client) {
         sim::node::record(Fact::Note { text: format!("leak {leak}") });
     }
     let mut length = 0;
+    while client.deployment.flag("journal.spin") {
+        sim::task::yield_now().await;
+    }
     for operation in &client.operations {
         sim::time::sleep_until(sim::time::Instant::from_nanos(operation.at_ns)).await;
         finish_all(&client, &file, &mut length).await;

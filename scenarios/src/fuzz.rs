@@ -1,0 +1,380 @@
+//! Many runs: scenarios × seeds over all cores, committed regressions first, violations told apart by fingerprint.
+#![expect(clippy::disallowed_types, reason = "batches have time limits")]
+
+mod ledger;
+mod tally;
+
+pub use tally::{Distinct, Summary};
+
+use crate::error::ScenarioError;
+use crate::expectation::Judgement;
+use crate::guarded::{self, Budget, Cut, Ending, Guarded};
+use crate::planner;
+use crate::scenario::Scenario;
+use crate::store::{Broken, Capsule, Store, StoredRun};
+use ledger::{Entry, Ledger};
+use serde::{Deserialize, Serialize};
+use sim::plan::Plan;
+use sim::stack::Stack;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tally::Tally;
+
+/// One scenario of a batch, with or without a variant.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Its variant.
+    pub variant: Option<String>,
+}
+
+/// One part of a batch that several machines share: the `k`-th of `n`, counting from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    part: u64,
+    of: u64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { part: 1, of: 1 }
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no shard: write `k/n`, such as `1/4`, with k from 1 to n");
+        let (part, of) = text.split_once('/').ok_or_else(wrong)?;
+        let shard = Self { part: part.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
+        (1..=shard.of).contains(&shard.part).then_some(shard).ok_or_else(wrong)
+    }
+}
+
+/// The seed that a commit stands for: random to people, and the same for everybody.
+///
+/// # Errors
+/// Where the text is not at least 16 hexadecimal digits.
+pub fn seed_of_commit(hash: &str) -> Result<u64, String> {
+    let digits = hash.get(..16).filter(|_| hash.chars().all(|digit| digit.is_ascii_hexdigit()));
+    let seed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    seed.ok_or_else(|| format!("`{hash}` is no commit: give at least 16 digits of its hash"))
+}
+
+/// What a batch is.
+pub struct Batch {
+    /// What is run, each with every seed.
+    pub targets: Vec<Target>,
+    /// Plans that are run first, whatever the seeds: name and plan.
+    pub regressions: Vec<(String, Plan)>,
+    /// The first seed.
+    pub base: u64,
+    /// How many seeds.
+    pub seeds: u64,
+    /// Which part of it.
+    pub shard: Shard,
+    /// Settings given on the command line.
+    pub overrides: Vec<(String, String)>,
+    /// How many runs at once.
+    pub jobs: usize,
+    /// No run begins after this.
+    pub time_limit: Option<Duration>,
+    /// What each run may cost.
+    pub budget: Budget,
+    /// Runs every plan twice and compares.
+    pub twice: bool,
+    /// Where violations are kept, and what was done already.
+    pub store: Option<Store>,
+}
+
+/// Something that happened in a batch.
+pub enum Event<'a> {
+    /// The batch begins: so many runs in this shard, of which an earlier, interrupted batch did so many.
+    Begun {
+        /// Runs of this shard.
+        runs: u64,
+        /// Those that are done already.
+        done: u64,
+    },
+    /// A run ended.
+    Ended {
+        /// Which.
+        run: &'a Run,
+        /// How.
+        result: &'a RunResult,
+    },
+    /// A violation of a shape that this batch had not seen before, and where it is kept.
+    New {
+        /// Which run.
+        run: &'a Run,
+        /// What is broken.
+        broken: &'a Broken,
+        /// Its run.
+        stored: Option<&'a StoredRun>,
+    },
+    /// Something could not be done; the batch goes on.
+    Trouble {
+        /// Which run.
+        run: &'a Run,
+        /// What.
+        message: String,
+    },
+}
+
+/// Which run of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Run {
+    /// The scenario, or the regression's name.
+    pub scenario: String,
+    /// The variant.
+    pub variant: Option<String>,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// How a run of a batch ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// By itself.
+    Ended(Box<Capsule>),
+    /// Past its budget.
+    CutOff(Cut),
+    /// By a panic of hogwash itself.
+    Bug(String),
+    /// A second run of the same plan had another digest.
+    NotDeterministic {
+        /// The first run's digest.
+        first: String,
+        /// The second's.
+        second: String,
+    },
+}
+
+/// Who is told what happens, from all threads.
+pub trait Events: Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// What a batch does with a run.
+enum Job<'a> {
+    Regression(&'a str, &'a Plan),
+    Seed(&'a Target, u64),
+}
+
+/// Runs the whole batch; `stop` ends it after the runs that are under way.
+///
+/// # Errors
+/// Where a target has no such variant, or the store cannot be written. One bad run never ends a batch.
+pub fn fuzz(
+    batch: &Batch,
+    stack: &Arc<dyn Stack>,
+    events: &dyn Events,
+    stop: &AtomicBool,
+) -> Result<Summary, ScenarioError> {
+    let begun = Instant::now();
+    for target in &batch.targets {
+        planner::plan(&target.scenario, stack.as_ref(), target.variant.as_deref(), 0, &batch.overrides)?;
+    }
+    let (ledger, done) = match &batch.store {
+        Some(store) => Ledger::open(store, batch, stack.as_ref())?,
+        None => (Ledger::none(), Vec::new()),
+    };
+    let mut tally = Tally::default();
+    let mut is_done = BTreeSet::new();
+    for entry in done {
+        if is_done.insert(entry.job) {
+            tally.add(&entry.run, &entry.result, entry.stored.as_ref());
+        }
+    }
+    let done = u64::try_from(is_done.len()).unwrap_or(u64::MAX);
+    events.event(&Event::Begun { runs: batch.runs(), done });
+    let work = Work {
+        batch,
+        stack,
+        events,
+        is_done,
+        next: AtomicU64::new(0),
+        ended: AtomicBool::new(false),
+        state: Mutex::new((tally, ledger)),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..batch.jobs.max(1) {
+            scope.spawn(|| work.take_jobs(begun, stop));
+        }
+    });
+    let (tally, ledger) = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let interrupted = stop.load(Ordering::Relaxed);
+    let timed_out = work.ended.into_inner() && !interrupted;
+    if !interrupted && !timed_out {
+        ledger.complete()?;
+    }
+    Ok(tally.summary(begun.elapsed(), interrupted, timed_out))
+}
+
+impl Batch {
+    /// How many runs this shard has.
+    pub fn runs(&self) -> u64 {
+        let whole = self.seeds.saturating_mul(count(&self.targets)).saturating_add(count(&self.regressions));
+        let (full, rest) = (whole / self.shard.of, whole % self.shard.of);
+        full + u64::from(rest >= self.shard.part)
+    }
+
+    /// The run number `job` of this shard: nothing is listed, since a batch may be endless but for its time.
+    fn job(&self, job: u64) -> Option<Job<'_>> {
+        if job >= self.runs() {
+            return None;
+        }
+        let index = job * self.shard.of + self.shard.part - 1;
+        let regression = usize::try_from(index).ok().and_then(|index| self.regressions.get(index));
+        if let Some((name, plan)) = regression {
+            return Some(Job::Regression(name, plan));
+        }
+        let index = index - count(&self.regressions);
+        let target = usize::try_from(index % count(&self.targets)).expect("less than their number");
+        Some(Job::Seed(&self.targets[target], self.base.wrapping_add(index / count(&self.targets))))
+    }
+}
+
+fn count<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
+}
+
+/// A batch at work, shared by its threads.
+struct Work<'a> {
+    batch: &'a Batch,
+    stack: &'a Arc<dyn Stack>,
+    events: &'a dyn Events,
+    is_done: BTreeSet<u64>,
+    next: AtomicU64,
+    /// Ended before all jobs were done.
+    ended: AtomicBool,
+    state: Mutex<(Tally, Ledger)>,
+}
+
+impl Work<'_> {
+    fn take_jobs(&self, begun: Instant, stop: &AtomicBool) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = self.batch.job(index) else { return };
+            if self.is_done.contains(&index) {
+                continue;
+            }
+            let late = self.batch.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
+            if late || stop.load(Ordering::Relaxed) {
+                self.ended.store(true, Ordering::Relaxed);
+                return;
+            }
+            self.do_job(index, &job);
+        }
+    }
+
+    fn do_job(&self, index: u64, job: &Job<'_>) {
+        let (run, plan) = match job {
+            Job::Regression(name, plan) => {
+                let run =
+                    Run { scenario: (*name).to_owned(), variant: plan.variant.clone(), seed: plan.seed };
+                (run, (*plan).clone())
+            }
+            Job::Seed(target, seed) => {
+                let scenario = target.scenario.name.clone();
+                let run = Run { scenario, variant: target.variant.clone(), seed: *seed };
+                let variant = target.variant.as_deref();
+                let plan = planner::plan(
+                    &target.scenario,
+                    self.stack.as_ref(),
+                    variant,
+                    *seed,
+                    &self.batch.overrides,
+                );
+                (run, plan.expect("a plan of it was drawn before the batch began"))
+            }
+        };
+        match self.run(&plan) {
+            Ok(result) => self.ended(index, run, &plan, result),
+            Err(error) => self.events.event(&Event::Trouble { run: &run, message: error.to_string() }),
+        }
+    }
+
+    fn run(&self, plan: &Plan) -> Result<RunResult, ScenarioError> {
+        let guarded = Guarded { budget: self.batch.budget, ..Guarded::default() };
+        let first = match guarded::run(plan, self.stack, &guarded)? {
+            Ending::Ended(report) => report.capsule(),
+            Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
+            Ending::Bug(message) => return Ok(RunResult::Bug(message)),
+        };
+        if self.batch.twice
+            && let Ending::Ended(second) = guarded::run(plan, self.stack, &guarded)?
+            && second.digest != first.digest
+        {
+            return Ok(RunResult::NotDeterministic { first: first.digest, second: second.digest });
+        }
+        Ok(RunResult::Ended(Box::new(first)))
+    }
+
+    fn ended(&self, job: u64, run: Run, plan: &Plan, mut result: RunResult) {
+        let new = self.lock().0.claim(&run, &result);
+        let mut stored = None;
+        if !new.is_empty() {
+            match self.keep(plan) {
+                Ok(Some((kept, digest))) => {
+                    stored = Some(kept);
+                    if let RunResult::Ended(capsule) = &result
+                        && capsule.digest != digest
+                    {
+                        result =
+                            RunResult::NotDeterministic { first: capsule.digest.clone(), second: digest };
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => self.events.event(&Event::Trouble { run: &run, message: error.to_string() }),
+            }
+        }
+        self.events.event(&Event::Ended { run: &run, result: &result });
+        for broken in &new {
+            self.events.event(&Event::New { run: &run, broken, stored: stored.as_ref() });
+        }
+        let mut state = self.lock();
+        state.0.add(&run, &result, stored.as_ref());
+        let entry = Entry { job, run, result: without_evidence(result, new.is_empty()), stored };
+        if let Err(error) = state.1.add(&entry) {
+            drop(state);
+            self.events.event(&Event::Trouble { run: &entry.run, message: error.to_string() });
+        }
+    }
+
+    /// Runs `plan` again to keep it: histories of runs that break nothing new are not worth their disk.
+    fn keep(&self, plan: &Plan) -> Result<Option<(StoredRun, String)>, ScenarioError> {
+        let Some(store) = &self.batch.store else { return Ok(None) };
+        let budget = self.batch.budget;
+        let guarded = Guarded { budget, store: Some(store.clone()), until_broken: None };
+        Ok(match guarded::run(plan, self.stack, &guarded)? {
+            Ending::Ended(report) => report.stored.clone().map(|stored| (stored, report.digest)),
+            Ending::CutOff(_) | Ending::Bug(_) => None,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Tally, Ledger)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `result` as the ledger keeps it: the evidence of what was seen before is not worth its lines.
+fn without_evidence(mut result: RunResult, seen_before: bool) -> RunResult {
+    if let (RunResult::Ended(capsule), true) = (&mut result, seen_before) {
+        capsule.violations.iter_mut().for_each(|broken| broken.evidence.clear());
+    }
+    result
+}
+
+/// Whether any law of the run is judged so.
+fn has(capsule: &Capsule, judgement: Judgement) -> bool {
+    capsule.judgements.values().any(|one| *one == judgement)
+}

@@ -1,0 +1,189 @@
+//! Batches: complete, shared out, resumed, and never ended by one bad run.
+
+use crate::support::{JOURNAL, Journal, journal_plan};
+use hogwash_scenarios as scenarios;
+use scenarios::fuzz::{Batch, Event, Events, RunResult, Shard, Summary, Target, fuzz, seed_of_commit};
+use scenarios::guarded::{Budget, Cut};
+use scenarios::scenario::Scenario;
+use scenarios::store::Store;
+use sim::stack::Stack;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn batch(variants: &[Option<&str>], seeds: u64) -> Batch {
+    let scenario = Scenario::parse(JOURNAL.as_bytes(), "journal.toml", &Journal).unwrap();
+    let target =
+        |variant: &Option<&str>| Target { scenario: scenario.clone(), variant: variant.map(str::to_owned) };
+    Batch {
+        targets: variants.iter().map(target).collect(),
+        regressions: Vec::new(),
+        base: 0,
+        seeds,
+        shard: Shard::default(),
+        overrides: Vec::new(),
+        jobs: 2,
+        time_limit: None,
+        budget: Budget::default(),
+        twice: false,
+        store: None,
+    }
+}
+
+/// Keeps what happens in few words, and stops the batch after some runs.
+#[derive(Default)]
+struct Heard {
+    words: Mutex<Vec<String>>,
+    stop: AtomicBool,
+    stop_after: Option<usize>,
+}
+
+impl Heard {
+    fn ended(&self) -> Vec<String> {
+        self.words.lock().unwrap().iter().filter(|word| word.starts_with("ended")).cloned().collect()
+    }
+}
+
+impl Events for Heard {
+    fn event(&self, event: &Event<'_>) {
+        let word = match event {
+            Event::Begun { runs, done } => format!("begun {runs} {done}"),
+            Event::Ended { run, .. } => {
+                format!("ended {}/{}", run.variant.as_deref().unwrap_or("base"), run.seed)
+            }
+            Event::New { broken, stored, .. } => format!("new {} {}", broken.fingerprint, stored.is_some()),
+            Event::Trouble { message, .. } => format!("trouble {message}"),
+        };
+        self.words.lock().unwrap().push(word);
+        if self.stop_after.is_some_and(|count| self.ended().len() >= count) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn run(batch: &Batch, heard: &Heard) -> Summary {
+    let stack: Arc<dyn Stack> = Arc::new(Journal);
+    fuzz(batch, &stack, heard, &heard.stop).unwrap()
+}
+
+#[test]
+fn a_batch_runs_every_scenario_with_every_seed_and_tells_violations_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let batch = Batch { store: Some(store.clone()), ..batch(&[None, Some("unsafe")], 10) };
+    let heard = Heard::default();
+    let summary = run(&batch, &heard);
+    assert_eq!((summary.runs, summary.violated, summary.held + summary.weak), (20, 0, 20));
+    assert!(summary.expected > 0 && summary.missing.is_empty());
+    assert_eq!(heard.ended().iter().collect::<BTreeSet<_>>().len(), 20, "each once");
+    for distinct in &summary.distinct {
+        assert!(distinct.expected && distinct.runs > 0);
+        let plan = std::fs::read(distinct.plan.as_ref().unwrap()).unwrap();
+        let plan = scenarios::plan_file::read(&plan, "plan.toml", &Journal).unwrap();
+        assert_eq!(plan.seed, distinct.first.seed);
+    }
+    assert_eq!(
+        store.runs().len(),
+        summary.distinct.iter().map(|one| one.first.seed).collect::<BTreeSet<_>>().len()
+    );
+}
+
+#[test]
+fn an_expected_violation_that_no_seed_shows_is_missed() {
+    let summary = run(&batch(&[Some("unsafe")], 0), &Heard::default());
+    assert_eq!((summary.runs, summary.missing.len()), (0, 0));
+    // Where power fails before anything is written, nothing is lost.
+    let mut batch = batch(&[Some("unsafe")], 3);
+    batch.targets[0].scenario.faults.clear();
+    let summary = run(&batch, &Heard::default());
+    assert_eq!(summary.missing, [("journal/power --variant unsafe".to_owned(), "delivery".to_owned())]);
+}
+
+#[test]
+fn shards_together_run_each_seed_once() {
+    let mut seen = Vec::new();
+    for part in ["1/3", "2/3", "3/3"] {
+        let batch = Batch { shard: part.parse().unwrap(), ..batch(&[None], 7) };
+        let heard = Heard::default();
+        assert_eq!(run(&batch, &heard).runs, batch.runs());
+        seen.extend(heard.ended());
+    }
+    seen.sort();
+    assert_eq!(seen, (0..7).map(|seed| format!("ended base/{seed}")).collect::<Vec<_>>());
+    for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+        assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_batch_that_was_stopped_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch =
+        Batch { store: Some(Store::new(folder.path())), jobs: 1, ..batch(&[None, Some("unsafe")], 6) };
+    let first = Heard { stop_after: Some(4), ..Heard::default() };
+    let half = run(&batch, &first);
+    assert!(half.interrupted && half.runs == 4, "{half:?}");
+    // As if it was killed in the middle of a line.
+    let ledger = folder.path().join(".fuzz").read_dir().unwrap().next().unwrap().unwrap().path();
+    let mut text = std::fs::read_to_string(&ledger).unwrap();
+    text.truncate(text.len() - 20);
+    std::fs::write(&ledger, text).unwrap();
+    let second = Heard::default();
+    let whole = run(&batch, &second);
+    assert_eq!(second.words.lock().unwrap()[0], "begun 12 3");
+    assert_eq!((whole.runs, second.ended().len()), (12, 9));
+    let mut uninterrupted = run(&Batch { jobs: 2, ..batch }, &Heard::default());
+    assert_eq!(uninterrupted.runs, 12);
+    for (one, other) in uninterrupted.distinct.iter_mut().zip(&whole.distinct) {
+        one.first = other.first.clone();
+        one.plan.clone_from(&other.plan);
+        assert_eq!((&one.broken.fingerprint, one.runs), (&other.broken.fingerprint, other.runs));
+    }
+    assert_eq!(uninterrupted.distinct.len(), whole.distinct.len());
+}
+
+#[test]
+fn committed_regressions_run_first() {
+    let mut batch = batch(&[None], 2);
+    batch.regressions.push(("regressions/lost.toml".to_owned(), journal_plan(Some("unsafe"), 9)));
+    batch.jobs = 1;
+    let heard = Heard::default();
+    assert_eq!(run(&batch, &heard).runs, 3);
+    assert_eq!(heard.ended(), ["ended unsafe/9", "ended base/0", "ended base/1"]);
+}
+
+#[test]
+fn an_endless_batch_ends_with_its_time() {
+    let batch = Batch { time_limit: Some(Duration::ZERO), ..batch(&[None], u64::MAX) };
+    let summary = run(&batch, &Heard::default());
+    assert!(summary.timed_out && summary.runs == 0);
+}
+
+#[test]
+fn a_leak_of_nondeterminism_is_found_by_running_twice() {
+    let mut batch = Batch { twice: true, ..batch(&[None], 2) };
+    batch.overrides.push(("journal.leak".to_owned(), "true".to_owned()));
+    let summary = run(&batch, &Heard::default());
+    assert_eq!(summary.not_deterministic, 2);
+    assert!(summary.troubles[0].1.starts_with("not deterministic: digest "), "{:?}", summary.troubles);
+}
+
+#[test]
+fn one_run_that_spins_loops_or_breaks_hogwash_never_ends_the_batch() {
+    let budget = Budget { wall: Duration::from_secs(20), polls: 100_000, ..Budget::default() };
+    let mut batch = Batch { budget, ..batch(&[None], 2) };
+    batch.overrides.push(("journal.spin".to_owned(), "true".to_owned()));
+    let summary = run(&batch, &Heard::default());
+    assert_eq!((summary.runs, summary.cut_off), (2, 2));
+    let cut = serde_json::to_string(&RunResult::CutOff(Cut::Polls)).unwrap();
+    assert_eq!(cut, r#"{"cut-off":"polls"}"#);
+    assert!(summary.troubles.iter().all(|(_, message)| *message == Cut::Polls.to_string()));
+}
+
+#[test]
+fn a_commit_is_a_seed() {
+    assert_eq!(seed_of_commit("25e3389cafe0123456789abcdef"), Ok(0x25e3_389c_afe0_1234));
+    assert!(seed_of_commit("main").is_err());
+    assert!(seed_of_commit("25e3389").is_err());
+}
