@@ -315,6 +315,7 @@ fn one_body_passes_in_both_worlds() {
     let stack = Arc::new(Parity { through: Mutex::new(sender) });
     let deployment = Deployment::new(stack.as_ref(), nodes(), &BTreeMap::new()).unwrap();
     let data = tempfile::tempdir().unwrap();
+    let history = data.path().join("data/caller-1/history/000001");
     let options = ServeOptions { data: data.path().join("data"), base_port: free_ports(), nodes: None };
     let (stop, stopped) = tokio::sync::oneshot::channel();
     #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
@@ -323,10 +324,10 @@ fn one_body_passes_in_both_worlds() {
         let _ = stop.send(());
         result
     });
-    serve_until(stack, deployment, &options, async { drop(stopped.await) }).unwrap();
+    serve_until(stack, deployment, options, async { drop(stopped.await) }).unwrap();
     waiter.join().unwrap().expect("the body came to its end");
     #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
-    let history = std::fs::read(options.data.join("caller-1/history/000001")).unwrap();
+    let history = std::fs::read(history).unwrap();
     check_history(&history);
 }
 

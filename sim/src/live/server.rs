@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 /// How long a process that ended by itself takes to be started again.
 const SUPERVISOR_DELAY: Duration = Duration::from_secs(1);
-/// How long blocking work may go on after all nodes have stopped.
+/// How long tasks that never wait and blocking work may go on after their process has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How far the ports of one node are from those of the next.
 pub(super) const PORTS_A_NODE: u16 = 100;
@@ -42,7 +42,7 @@ pub struct ServeOptions {
 pub fn serve(
     stack: Arc<dyn Stack>,
     deployment: impl Into<Arc<Deployment>>,
-    options: &ServeOptions,
+    options: ServeOptions,
 ) -> io::Result<()> {
     serve_until(stack, deployment, options, asked_to_stop())
 }
@@ -54,11 +54,11 @@ pub fn serve(
 pub fn serve_until(
     stack: Arc<dyn Stack>,
     deployment: impl Into<Arc<Deployment>>,
-    options: &ServeOptions,
+    options: ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let deployment = deployment.into();
-    let nodes = nodes(&deployment, options)?;
+    let nodes = nodes(&deployment, &options)?;
     let names = deployment.nodes.iter().map(|node| node.name.clone()).collect();
     let site = Arc::new(Site { names, base_port: options.base_port });
     let supervisors = nodes
@@ -164,7 +164,9 @@ impl Supervisor {
             let host = self.start(incarnation, record.clone());
             let stopped = async { drop(stopping.wait_for(|stop| *stop).await) };
             let cause = crate::instant::race(host.ended(), stopped).await.unwrap_or(Down::Stop);
-            host.stop_tasks().await;
+            if time::timeout(LAST_WORK, host.stop_tasks()).await.is_err() {
+                tracing::warn!("some tasks of `{}` never wait, so that they cannot be ended", self.plan.name);
+            }
             host.record(&Fact::Exit { cause });
             tracing::info!("the process of `{}` ended: {cause}", self.plan.name);
             if cause == Down::Stop {

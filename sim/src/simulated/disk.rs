@@ -357,3 +357,50 @@ fn check_end(end: u64) -> io::Result<()> {
     }
     Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("no file can have a byte at {end}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_file(disk: &mut Disk, path: &str, length: usize, now_ns: u64) {
+        let how = Opening { create: true, truncate: true };
+        let file = disk.open(path, how, now_ns).result.unwrap();
+        disk.write(file, 0, &vec![7; length], now_ns).result.unwrap();
+        disk.close(file);
+    }
+
+    #[test]
+    fn a_log_that_is_rotated_and_never_synced_takes_up_a_bounded_place() {
+        let mut disk = Disk::new(&DiskPlan::default(), Stream::named(1, "disk"));
+        let mut most_bytes = 0;
+        for number in 0..10_000_u64 {
+            let now_ns = number * 100_000_000;
+            disk.write_back(now_ns);
+            write_file(&mut disk, &format!("/log-{number}"), 8192, now_ns);
+            if number > 0 {
+                disk.remove_file(&format!("/log-{}", number - 1), now_ns).result.unwrap();
+            }
+            most_bytes = most_bytes.max(disk.used_bytes);
+        }
+        // What is removed can come back until the kernel has made its removal durable: 35 s of ten files a second.
+        assert!(most_bytes <= 8192 * 360, "{most_bytes}");
+        assert!(disk.unsynced.len() <= 360);
+    }
+
+    #[test]
+    fn equal_streams_give_equal_disks() {
+        let run = || {
+            let mut disk = Disk::new(&DiskPlan::default(), Stream::named(9, "disk"));
+            let mut done = Vec::new();
+            for number in 0..50 {
+                write_file(&mut disk, &format!("/file-{}", number % 7), 3000, number);
+                let file = disk.open("/file-0", Opening::default(), number).result.unwrap();
+                done.push(disk.begin_sync(file, number).done_ns);
+                disk.close(file);
+            }
+            let lost_bytes = disk.power_loss(1000);
+            (done, lost_bytes, disk.list("/", 0).result.unwrap())
+        };
+        assert_eq!(run(), run());
+    }
+}
