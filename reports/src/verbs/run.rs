@@ -30,7 +30,7 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
 /// Runs `plan`, and measures P^N beside what happened.
 pub(crate) fn watched(program: &Program, plan: &Plan, store: &Store) -> Result<(RunReport, Vec<Sharing>)> {
     let (observer, measured) = SharingObserver::new(plan);
-    let options = Options { store: Some(store), observers: vec![Box::new(observer)] };
+    let options = Options { store: Some(store), observers: vec![Box::new(observer)], ..Options::default() };
     let report = runner::run(plan, &program.stack, options)?;
     let sharing = measured.lock().expect("no observer panics").clone();
     Ok((report, sharing))
