@@ -3,6 +3,7 @@
 use crate::resize::{Converter, Request, SampleKind, sample_image};
 use bytes::Bytes;
 use sim::rng::Stream;
+use std::sync::OnceLock;
 
 /// Pictures that users have: few, so that conversions can be remembered.
 const PICTURES: u64 = 24;
@@ -26,13 +27,13 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) fn draw(chance: &mut Stream) -> Self {
         let kind = if chance.below(0..2) == 0 { SampleKind::Jpeg } else { SampleKind::Png };
-        let picture = chance.below(0..PICTURES);
+        let number = chance.below(0..PICTURES);
         let width = chance.pick(&WIDTHS).expect("there are widths");
         let format = chance.pick(&["", "&fmt=jpeg", "&fmt=png"]).expect("there are formats");
         let garbage = chance.below(0..GARBAGE_ONE_IN) == 0;
         let nonsense = chance.below(0..NONSENSE_ONE_IN) == 0;
         let sync = chance.below(0..SYNC_ONE_IN) == 0;
-        let mut body = sample_image(kind, picture);
+        let mut body = picture(kind, number);
         if garbage {
             body = spoil(&body, chance);
         }
@@ -46,6 +47,19 @@ impl Wish {
         let request = Request::parse(pairs).ok()?;
         converter.convert(&self.body, &request).ok().map(|output| output.bytes)
     }
+}
+
+/// A user's picture, made once a process: it is a pure function of its arguments, so that a static which survives a
+/// world cannot tell one world of another.
+fn picture(kind: SampleKind, number: u64) -> Bytes {
+    static MADE: OnceLock<Vec<[Bytes; 2]>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        (0..PICTURES)
+            .map(|number| [SampleKind::Jpeg, SampleKind::Png].map(|kind| sample_image(kind, number)))
+            .collect()
+    });
+    let place = usize::try_from(number).expect("a small number");
+    made[place][usize::from(kind == SampleKind::Png)].clone()
 }
 
 /// What a broken or hostile user sends: a picture cut short, overwritten in places, or no picture at all.
