@@ -171,6 +171,7 @@ async fn files() -> io::Result<()> {
     assert_eq!(file.read_at(0, 100).await?, &b"hello\0world"[..]);
     assert_eq!(file.read_at(9, 100).await?, &b"ld"[..]);
     assert_eq!(file.read_at(11, 100).await?, &b""[..]);
+    assert_eq!(file.read_at(6, usize::MAX).await?, &b"world"[..]);
     file.set_len(20).await?;
     file.set_len(7).await?;
     file.set_len(9).await?;
