@@ -9,13 +9,17 @@ pub mod describe;
 pub mod diagnostics;
 pub mod error;
 pub mod expectation;
+#[cfg(not(live))]
 pub mod fuzz;
+#[cfg(not(live))]
 pub mod guarded;
 pub mod kinds;
 pub mod library;
 pub mod plan_file;
 pub mod planner;
+#[cfg(not(live))]
 pub mod replay;
+#[cfg(not(live))]
 pub mod runner;
 pub mod scenario;
 mod section;

@@ -242,6 +242,7 @@ async fn clocks() {
 
 async fn tasks_and_cores() {
     assert_eq!(sim::node::name(), "caller-1");
+    assert_eq!(sim::node::stamp().unwrap().1, "caller-1");
     sim::node::record(Fact::Note { text: "parity".to_owned() });
     let named = sim::task::spawn(async { sim::node::name() });
     assert_eq!(named.await.unwrap(), "caller-1", "tasks belong to the node that starts them");

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinHandle};
-use tracing::Instrument as _;
 
 tokio::task_local! {
     static HOST: Arc<Host>;
@@ -85,8 +84,7 @@ impl Host {
             let output = AssertUnwindSafe(future).catch_unwind().await;
             output.map_err(|payload| current().panicked(payload.as_ref())).ok()
         };
-        let span = tracing::info_span!("node", name = %host.plan.name);
-        let task = tokio::spawn(HOST.scope(host, body.instrument(span)));
+        let task = tokio::spawn(HOST.scope(host, body));
         let number = tasks.last;
         tasks.running.insert(number, task.abort_handle());
         if tasks.closed {
@@ -142,9 +140,14 @@ impl Host {
     }
 }
 
+/// The process of the running task, where it is of one.
+pub(crate) fn try_current() -> Option<Arc<Host>> {
+    HOST.try_with(Arc::clone).ok()
+}
+
 /// The process of the running task.
 pub(crate) fn current() -> Arc<Host> {
-    HOST.try_with(Arc::clone).expect("called outside a process: run the code under sim::server::serve")
+    try_current().expect("called outside a process: run the code under sim::server::serve")
 }
 
 /// Lists a task as running until it is dropped, by its end or by being aborted.

@@ -1,6 +1,6 @@
 //! The node that the current task runs on.
 
-use super::host;
+use super::{host, time};
 use crate::history::Fact;
 use crate::rng::Stream;
 
@@ -22,4 +22,9 @@ pub fn stream(purpose: &str) -> Stream {
 /// Adds what happened on this node to its history.
 pub fn record(fact: Fact) {
     host::current().record(&fact);
+}
+
+/// Monotonic time in nanoseconds and the node of the current task; none outside a process. For logs.
+pub fn stamp() -> Option<(u64, String)> {
+    host::try_current().map(|host| (time::now_ns(), host.plan.name.clone()))
 }
