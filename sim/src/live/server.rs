@@ -25,7 +25,8 @@ pub(super) const PORTS_A_NODE: u16 = 100;
 /// Where and what to serve.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// The folder of all data; each node has one in it. Made where it is not there.
+    /// The folder of all data, made where it is not there. `NODE/files` in it is the root of a node's files,
+    /// `NODE/history` holds one history for each start of this program.
     pub data: PathBuf,
     /// Port P of node number N, counted from 0, is this one plus 100·N plus P, on 127.0.0.1.
     pub base_port: u16,
@@ -196,10 +197,16 @@ impl Supervisor {
     }
 }
 
-/// Makes a node's folder and takes it for this program.
+/// Makes a node's folder, durably, and takes it for this program.
 fn lock(folder: &Path) -> io::Result<File> {
     std::fs::create_dir_all(folder.join("files"))?;
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join("lock"))?;
+    let open = |name| OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(name));
+    let lock = open("lock")?;
+    open("starts")?;
+    // Else a loss of power could take the folder with everything that the node has synced in it.
+    for made in [Some(folder), folder.parent()].into_iter().flatten() {
+        OpenOptions::new().read(true).open(made)?.sync_all()?;
+    }
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
@@ -212,8 +219,7 @@ fn lock(folder: &Path) -> io::Result<File> {
 
 /// Counts one more start of the node's process, durably; gives how many there were.
 fn count_start(folder: &Path) -> io::Result<u32> {
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join("starts"))?;
+    let mut file = OpenOptions::new().read(true).write(true).open(folder.join("starts"))?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     // Each start is one byte more: an append is never torn, and nothing has to be renamed.
