@@ -13,6 +13,7 @@ mod log;
 #[cfg(not(live))]
 pub mod page;
 mod program;
+pub mod review;
 #[cfg(not(live))]
 pub mod sharing;
 mod terminal;

@@ -1,0 +1,85 @@
+//! Intervals that hold: where the truth is known, 95 % intervals cover it in at least 93 of 100 repetitions.
+//!
+//! Cheap ones are repeated a thousand times, with the same bar. Seeds are fixed.
+
+use hogwash::review::models::Interval;
+use hogwash::review::models::intervals::{clopper_pearson, garwood, wilson};
+use hogwash::review::models::lifetimes::{Observation, exponential, lognormal, weibull};
+use hogwash::review::models::survival::kaplan_meier;
+use sim::rng::Stream;
+
+/// Asserts that at least 93 % of the intervals that `one` makes from its stream of chance cover the truth.
+#[track_caller]
+fn covers(name: &str, truth: f64, repetitions: u64, mut one: impl FnMut(&mut Stream) -> Interval) {
+    let held = (0..repetitions).filter(|&seed| one(&mut Stream::named(seed, name)).contains(truth)).count();
+    assert!(held as f64 >= 0.93 * repetitions as f64, "{name}: {held} of {repetitions}");
+}
+
+fn exponential_draw(stream: &mut Stream, mean: f64) -> f64 {
+    -mean * (1.0 - stream.unit()).ln()
+}
+
+/// A standard normal draw (Box & Muller 1958).
+fn normal_draw(stream: &mut Stream) -> f64 {
+    let radius = (-2.0 * (1.0 - stream.unit()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * stream.unit()).cos()
+}
+
+/// Cuts a time off at `end`.
+fn watched(time: f64, end: f64) -> Observation {
+    if time <= end { Observation::event(time) } else { Observation::censored(end) }
+}
+
+#[test]
+fn intervals_for_a_probability_cover_it() {
+    for (chance, trials) in [(0.5, 40), (0.03, 500), (0.002, 1_000)] {
+        let hits = |stream: &mut Stream| (0..trials).filter(|_| stream.chance(chance)).count() as u64;
+        covers("clopper-pearson", chance, 1_000, |stream| {
+            clopper_pearson(hits(stream), trials, 0.95).unwrap()
+        });
+    }
+    for (chance, trials) in [(0.5, 41), (0.2, 200), (0.03, 500)] {
+        let hits = |stream: &mut Stream| (0..trials).filter(|_| stream.chance(chance)).count() as u64;
+        covers("wilson", chance, 1_000, |stream| wilson(hits(stream), trials, 0.95).unwrap());
+    }
+}
+
+#[test]
+fn intervals_for_a_rate_and_a_mean_cover_them() {
+    let events = |stream: &mut Stream, hours: f64| {
+        let mut now = 0.0;
+        (0_u64..).find(|_| {
+            now += exponential_draw(stream, 100.0);
+            now > hours
+        })
+    };
+    covers("garwood", 0.01, 1_000, |stream| garwood(events(stream, 800.0).unwrap(), 800.0, 0.95).unwrap());
+    covers("exponential", 100.0, 1_000, |stream| {
+        exponential(events(stream, 800.0).unwrap(), 800.0, 0.95).unwrap().interval
+    });
+    // So short that often nothing is seen: the lower bound alone must hold.
+    covers("exponential, rare", 100.0, 1_000, |stream| {
+        exponential(events(stream, 30.0).unwrap(), 30.0, 0.95).unwrap().interval
+    });
+}
+
+#[test]
+fn fitted_laws_cover_their_parameters_though_some_times_are_cut_off() {
+    // Weibull with shape 1.5 and scale 10; watching ends at 14, after four fifths of them.
+    let sample = |stream: &mut Stream| -> Vec<Observation> {
+        (0..200).map(|_| watched(10.0 * exponential_draw(stream, 1.0).powf(1.0 / 1.5), 14.0)).collect()
+    };
+    covers("weibull shape", 1.5, 300, |stream| weibull(&sample(stream), 0.95).unwrap().shape_interval);
+    covers("weibull scale", 10.0, 300, |stream| weibull(&sample(stream), 0.95).unwrap().scale_interval);
+    covers("survival", (-(0.5_f64.powf(1.5))).exp(), 300, |stream| {
+        let steps = kaplan_meier(&sample(stream), 0.95).unwrap();
+        steps.iter().rfind(|step| step.time <= 5.0).unwrap().interval
+    });
+    // Lognormal with median 30; watching ends at 100.
+    let repairs = |stream: &mut Stream| -> Vec<Observation> {
+        (0..100).map(|_| watched(30.0 * (1.2 * normal_draw(stream)).exp(), 100.0)).collect()
+    };
+    covers("lognormal median", 30.0, 300, |stream| {
+        lognormal(&repairs(stream), 0.95).unwrap().median_interval
+    });
+}
