@@ -9,6 +9,7 @@
 pub mod agreement;
 pub mod delivery;
 mod ids;
+pub mod linearizability;
 pub mod processes;
 pub mod recovers;
 pub mod resize;

@@ -1,0 +1,4 @@
+//! The linearizability checker against public histories, against brute force, and against itself.
+
+mod histories;
+mod nh;
