@@ -49,7 +49,10 @@ fn public_histories() {
             group.to_porcupine.add(ratio(ours, porcupine));
         }
         if ours > Duration::from_millis(1) || known.file.starts_with("kv/") {
-            println!("{:60} ours {ours:>10.1?}  plain {plain:>10.1?}  Porcupine {:?} ns", known.file, known.porcupine_ns);
+            println!(
+                "{:60} ours {ours:>10.1?}  plain {plain:>10.1?}  Porcupine {:?} ns",
+                known.file, known.porcupine_ns
+            );
         }
     }
     println!("\ngeometric means of ratios, and sums of times");
@@ -120,7 +123,11 @@ impl GeometricMean {
     }
 
     fn shown(&self) -> String {
-        if self.count == 0 { "-".to_owned() } else { format!("{:.4}", (self.logarithms / f64::from(self.count)).exp()) }
+        if self.count == 0 {
+            "-".to_owned()
+        } else {
+            format!("{:.4}", (self.logarithms / f64::from(self.count)).exp())
+        }
     }
 }
 
@@ -157,7 +164,8 @@ fn queue_history(operations: u64, has_unknown: bool) -> HistoryOf<Queue<u64>> {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let is_dequeue = random % 1000 < if has_unknown { 505 } else { 495 } && (has_unknown || !inside.is_empty());
+        let is_dequeue =
+            random % 1000 < if has_unknown { 505 } else { 495 } && (has_unknown || !inside.is_empty());
         let (call, returned) = if is_dequeue {
             (QueueCall::Dequeue, QueueReturn::Dequeued(inside.pop_front()))
         } else {

@@ -80,7 +80,7 @@ impl Checker {
         let mut contests = Vec::new();
         for (key, part) in partitions(model, history) {
             let shortcut = match self.strategy {
-                Strategy::Portfolio => model.shortcut(&part),
+                Strategy::Portfolio => model.shortcut(&part, self.budget_steps),
                 _ => None,
             };
             match shortcut {
@@ -95,6 +95,20 @@ impl Checker {
             Err(verdict) => return verdict,
         }
         Verdict::Linearizable { order: merged(history, orders) }
+    }
+
+    /// Decides one part by search alone.
+    pub(crate) fn decide<M: Model>(
+        &self,
+        model: &M,
+        key: &M::Key,
+        part: Partition<'_, M::Call, M::Return>,
+    ) -> Option<Decision> {
+        match self.compete(vec![Contest::new(model, key, part)]) {
+            Ok(mut orders) => orders.pop().map(Decision::Linearizable),
+            Err(Verdict::Violated(violation)) => Some(Decision::Violated(violation)),
+            Err(_) => None,
+        }
     }
 
     /// Lets the searches of all parts take turns, so that a part that fails fast ends the whole.

@@ -3,14 +3,17 @@
 //! A [`Config`] knows, for each operation that was called and has not returned, one of three things:
 //! - *owed* (neither bit): it must still take effect before it returns;
 //! - *used* (bit in `used`): it has taken effect;
-//! - *free* (bit in `free`): nothing more is needed of it. A read is free once it has been answered by a state in
-//!   its interval. A blind write is free once another blind write has happened in its interval: placed just before
-//!   that one, it is overwritten unseen. A free blind write can still take effect for its value's sake.
+//! - *free* (bit in `free`): it need not take effect, since there was a moment in its interval at which it can be
+//!   placed without a trace. That is a state which it leaves as it is (a read that this state answers), or the moment
+//!   just before a blind write, for an operation that is allowed everywhere: it is wiped out unseen. A free operation
+//!   other than a read can still take effect, for the sake of what comes of it.
+//!
+//! Operations with [`Effect::Depends`](super::model::Effect::Depends) are never made free.
 //!
 //! One config *dominates* another when whatever the other can do it can do as well: equal state, equal bits for
-//! all operations with [`Effect::Depends`], no operation that never returned spent more often, and each other
-//! operation free or in the same condition as in the other. Every step of the other can then be copied: a blind
-//! write used by the other is not used here unless it is used there too, and an unneeded copy can be left out.
+//! all operations with `Depends`, no operation that never returned spent more often, and each other operation free
+//! or in the same condition as in the other. Every step of the other can then be copied: what is not used there is
+//! not used here. And the steps lead to configs of which the one dominates again.
 
 use super::intern::{mix, truncated};
 

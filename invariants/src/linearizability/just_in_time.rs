@@ -1,15 +1,15 @@
 //! Search along time: walk over the events, keep every way to explain what happened so far, and let an operation
-//! take effect only when a return forces it (Lowe's just-in-time linearization), with four reductions:
-//! - only the dominating ways are kept (see [`super::frontier`]);
-//! - a read takes effect as soon as the state answers it: it changes nothing, so that can only help;
-//! - of operations under way that are asked and answered alike, the one that returns first goes first: in any
-//!   order with the two exchanged they can be exchanged back;
-//! - a blind write is not used only to be overwritten unseen: whatever comes after it can do without.
+//! take effect only when a return forces it (Lowe's just-in-time linearization), with these reductions:
+//! - only the dominating ways are kept (see [`super::frontier`]), and an operation that can be placed without a
+//!   trace need not take effect;
+//! - of operations under way that are asked and answered alike and are in the same condition, the one that returns
+//!   first goes first: in any order with the two exchanged they can be exchanged back;
+//! - nothing takes effect only to be wiped out by a blind write: that one can do without.
 //!
 //! Operations that never returned are counted by class: those asked alike are interchangeable, so an earlier one
 //! can always stand for a later one.
 
-use super::frontier::{Antichain, Config, ROOT, Shape};
+use super::frontier::{Antichain, Config, ROOT, Shape, Words};
 use super::history::OperationId;
 use super::model::{Effect, Model};
 use super::problem::{Ask, Problem, Transitions};
@@ -27,7 +27,7 @@ pub(crate) struct JustInTime<const N: usize> {
     frontier: Vec<Config<N>>,
     /// The next frontier while it is made; kept to use its memory again.
     settled: Vec<Config<N>>,
-    /// Configs in which the operation that returns has taken effect.
+    /// Configs in which the operation that returns needs nothing more.
     reached: Antichain<N>,
     /// Configs on the way there, and those of them that are still to be expanded.
     between: Antichain<N>,
@@ -41,7 +41,7 @@ pub(crate) struct JustInTime<const N: usize> {
 #[derive(Clone, Copy, Debug)]
 struct Step {
     place: usize,
-    /// The config was made by a blind write whose value nobody has read yet.
+    /// What took effect last left no trace but its state, and could have been left out before a blind write.
     is_unread: bool,
 }
 
@@ -49,6 +49,14 @@ struct Step {
 struct Returning {
     operation: usize,
     slot: usize,
+    is_read: bool,
+}
+
+/// A config just after one more operation took effect.
+#[derive(Clone, Copy, Debug)]
+struct Arrival<const N: usize> {
+    config: Config<N>,
+    operation: usize,
     effect: Effect,
 }
 
@@ -57,8 +65,8 @@ struct Returning {
 struct Entry {
     previous: u32,
     operation: u32,
-    /// The operation belongs just before the last blind write before it.
-    is_absorbed: bool,
+    /// The operation took effect here; otherwise it could be placed here without a trace.
+    is_used: bool,
 }
 
 impl<const N: usize> JustInTime<N> {
@@ -84,7 +92,7 @@ impl<const N: usize> JustInTime<N> {
     fn called<M: Model>(
         &mut self,
         problem: &Problem<'_, M>,
-        steps: &mut Transitions<'_, M>,
+        transitions: &mut Transitions<'_, M>,
         operation: usize,
     ) {
         if problem.is_open(operation) {
@@ -92,13 +100,13 @@ impl<const N: usize> JustInTime<N> {
             return;
         }
         let slot = self.slots.occupy(problem, operation);
-        if problem.effect(operation) != Effect::Observes {
+        if problem.effect(operation) == Effect::Depends {
             return;
         }
         let class = problem.class_of[operation];
         for config in &mut self.frontier {
             self.steps += 1;
-            if steps.step(Ask { state: config.state, class, nth: 0 }).is_some() {
+            if transitions.is_idle(config.state, class) {
                 set(&mut config.free, slot);
                 config.log = push(&mut self.log, config.log, operation, false);
             }
@@ -108,78 +116,84 @@ impl<const N: usize> JustInTime<N> {
     /// Starts on a return: configs that owe nothing to the operation go on as they are.
     fn returned<M: Model>(&mut self, problem: &Problem<'_, M>, operation: usize) {
         let slot = self.slots.slot_of(operation);
-        let returning = Returning { operation, slot, effect: problem.effect(operation) };
+        let is_read = problem.effect(operation) == Effect::Observes;
         self.shape.depends = self.slots.depends();
         for place in 0..self.frontier.len() {
             self.steps += 1;
             let config = self.frontier[place];
             let is_free = has(&config.free, slot);
-            if is_free && returning.effect == Effect::Overwrites {
-                let mut absorbed = self.forgetting(config, slot);
-                absorbed.log = push(&mut self.log, config.log, operation, true);
-                self.reached.insert(absorbed, &self.shape);
-            } else if is_free || has(&config.used, slot) {
-                self.reached.insert(self.forgetting(config, slot), &self.shape);
-                continue;
+            if is_free || has(&config.used, slot) {
+                self.reached.insert(forgetting(config, slot), &self.shape);
+                if is_read || !is_free {
+                    continue;
+                }
             }
-            // A blind write that is not needed may be wanted all the same, for its value.
+            // What need not take effect may be wanted all the same, for what comes of it.
             if let Some(place) = self.between.insert(config, &self.shape) {
                 self.stack.push(Step { place, is_unread: false });
             }
         }
-        self.returning = Some(returning);
-    }
-
-    fn forgetting(&self, mut config: Config<N>, slot: usize) -> Config<N> {
-        clear(&mut config.used, slot);
-        clear(&mut config.free, slot);
-        config
+        self.returning = Some(Returning { operation, slot, is_read });
     }
 
     /// Lets each operation that may take effect next do so.
-    fn expand<M: Model>(&mut self, problem: &Problem<'_, M>, steps: &mut Transitions<'_, M>, step: Step) {
+    fn expand<M: Model>(
+        &mut self,
+        problem: &Problem<'_, M>,
+        transitions: &mut Transitions<'_, M>,
+        step: Step,
+    ) {
         let Some(config) = self.between.living(step.place) else { return };
         self.slots.start_round();
         for nth_slot in 0..self.slots.under_way_count() {
             let slot = self.slots.under_way(nth_slot);
             let operation = self.slots.operation(slot);
-            let effect = problem.effect(operation);
+            let (effect, class) = (problem.effect(operation), problem.class_of[operation]);
             let is_pointless = effect == Effect::Overwrites && step.is_unread;
             if effect == Effect::Observes || is_pointless || has(&config.used, slot) {
                 continue;
             }
-            let class = problem.class_of[operation];
             // They are sorted by return, so a twin that goes first has been here first.
-            if !self.slots.is_first_of(class) {
+            if !self.slots.is_first_of(class, has(&config.free, slot)) {
                 continue;
             }
-            let mut base = config;
-            set(&mut base.used, slot);
-            clear(&mut base.free, slot);
+            let mut next = config;
+            set(&mut next.used, slot);
+            clear(&mut next.free, slot);
             let mut nth = 0;
-            while let Some(state) = steps.step(Ask { state: config.state, class, nth }) {
+            while let Some(state) = transitions.step(Ask { state: config.state, class, nth }) {
+                next.state = state;
+                self.arrive(problem, transitions, Arrival { config: next, operation, effect });
                 nth += 1;
-                base.state = state;
-                self.arrive(problem, steps, Arrival { config: base, operation, effect });
             }
         }
         for nth_open in 0..self.slots.opened_count() {
-            let open = self.slots.opened(nth_open);
-            let is_pointless = open.effect == Effect::Overwrites && step.is_unread;
-            if is_pointless || !open.is_left(&config.spent) {
-                continue;
+            self.expand_open(problem, transitions, (config, step.is_unread, nth_open));
+        }
+    }
+
+    /// Lets an operation that never returned take effect, if that changes anything.
+    fn expand_open<M: Model>(
+        &mut self,
+        problem: &Problem<'_, M>,
+        transitions: &mut Transitions<'_, M>,
+        (config, is_unread, nth_open): (Config<N>, bool, usize),
+    ) {
+        let open = self.slots.opened(nth_open);
+        let is_pointless = open.effect == Effect::Overwrites && is_unread;
+        if is_pointless || !open.is_left(&config.spent) {
+            return;
+        }
+        let operation = self.slots.opened_operation(nth_open, &config.spent);
+        let mut next = config;
+        open.spend(&mut next.spent);
+        let mut nth = 0;
+        while let Some(state) = transitions.step(Ask { state: config.state, class: open.class, nth }) {
+            next.state = state;
+            if state != config.state {
+                self.arrive(problem, transitions, Arrival { config: next, operation, effect: open.effect });
             }
-            let operation = self.slots.opened_operation(nth_open, &config.spent);
-            let mut base = config;
-            open.spend(&mut base.spent);
-            let mut nth = 0;
-            while let Some(state) = steps.step(Ask { state: config.state, class: open.class, nth }) {
-                nth += 1;
-                base.state = state;
-                if state != config.state {
-                    self.arrive(problem, steps, Arrival { config: base, operation, effect: open.effect });
-                }
-            }
+            nth += 1;
         }
     }
 
@@ -187,60 +201,65 @@ impl<const N: usize> JustInTime<N> {
     fn arrive<M: Model>(
         &mut self,
         problem: &Problem<'_, M>,
-        steps: &mut Transitions<'_, M>,
+        transitions: &mut Transitions<'_, M>,
         arrival: Arrival<N>,
     ) {
         let returning = self.returning.expect("configs arrive while a return is worked on");
         let Arrival { mut config, operation, effect } = arrival;
         self.steps += 1;
-        if effect == Effect::Overwrites {
-            let overwrites = self.slots.overwrites();
-            for word in 0..N {
-                config.free[word] |= overwrites[word] & !config.used[word];
-            }
-        }
         let before = config.free;
-        let observes = self.slots.observes();
-        let mut is_read = false;
-        for word in 0..N {
-            let mut waiting = observes[word] & !config.free[word];
-            while waiting != 0 {
-                let slot = word * 64 + waiting.trailing_zeros() as usize;
-                waiting &= waiting - 1;
-                let class = problem.class_of[self.slots.operation(slot)];
-                if steps.step(Ask { state: config.state, class, nth: 0 }).is_some() {
-                    set(&mut config.free, slot);
-                    is_read = true;
-                }
+        if effect == Effect::Overwrites {
+            let absorbable = self.slots.absorbable();
+            for word in 0..N {
+                config.free[word] |= absorbable[word] & !config.used[word];
             }
         }
-        let is_done = operation == returning.operation
-            || returning.effect == Effect::Observes && has(&config.free, returning.slot);
+        let absorbed: Words<N> = std::array::from_fn(|word| config.free[word] & !before[word]);
+        let idle = self.idle(problem, transitions, &config);
+        for word in 0..N {
+            config.free[word] |= idle[word];
+        }
+        let is_done =
+            operation == returning.operation || returning.is_read && has(&config.free, returning.slot);
         let target = if is_done {
-            let config = self.forgetting(config, returning.slot);
-            self.reached.insert(config, &self.shape).map(|place| self.reached.config_mut(place))
+            let place = self.reached.insert(forgetting(config, returning.slot), &self.shape);
+            place.map(|place| self.reached.config_mut(place))
         } else {
-            let is_unread = effect == Effect::Overwrites && !is_read;
-            if is_unread && !self.slots.can_depend(&config.used, &config.spent) {
+            let is_unread = effect != Effect::Depends && idle == [0; N];
+            if is_unread && !self.slots.can_build_on(&config.used, &config.spent) {
                 return;
             }
             let place = self.between.insert(config, &self.shape);
-            if let Some(place) = place {
-                self.stack.push(Step { place, is_unread });
-            }
+            self.stack.extend(place.map(|place| Step { place, is_unread }));
             place.map(|place| self.between.config_mut(place))
         };
         if let Some(target) = target {
-            target.log = push(&mut self.log, target.log, operation, false);
-            for word in 0..N {
-                let mut answered = config.free[word] & !before[word];
-                while answered != 0 {
-                    let slot = word * 64 + answered.trailing_zeros() as usize;
-                    answered &= answered - 1;
-                    target.log = push(&mut self.log, target.log, self.slots.operation(slot), false);
-                }
-            }
+            let mut link = target.log;
+            self.slots.each(&absorbed, |other| link = push(&mut self.log, link, other, false));
+            link = push(&mut self.log, link, operation, true);
+            self.slots.each(&idle, |other| link = push(&mut self.log, link, other, false));
+            target.log = link;
         }
+    }
+
+    /// The operations that can be placed now without a trace, and could not before.
+    fn idle<M: Model>(
+        &self,
+        problem: &Problem<'_, M>,
+        transitions: &mut Transitions<'_, M>,
+        config: &Config<N>,
+    ) -> Words<N> {
+        let mut idle = self.slots.idling();
+        for word in 0..N {
+            idle[word] &= !(config.free[word] | config.used[word]);
+        }
+        let candidates = idle;
+        self.slots.each(&candidates, |operation| {
+            if !transitions.is_idle(config.state, problem.class_of[operation]) {
+                clear(&mut idle, self.slots.slot_of(operation));
+            }
+        });
+        idle
     }
 
     /// Ends the work on a return. False when nothing explains it.
@@ -257,26 +276,18 @@ impl<const N: usize> JustInTime<N> {
     }
 
     fn order<M: Model>(&self, problem: &Problem<'_, M>, config: &Config<N>) -> Vec<OperationId> {
-        let mut entries = Vec::new();
+        let mut order = Vec::new();
+        let mut is_placed = vec![false; problem.part.len()];
         let mut link = config.log;
+        // Backwards, so that taking effect comes before any place at which that was not needed.
         while link != ROOT {
             let entry = self.log[link as usize];
-            entries.push(entry);
-            link = entry.previous;
-        }
-        let mut order = Vec::with_capacity(entries.len());
-        // Backwards, so that an absorbed operation waits for the blind write before it.
-        let mut waiting = Vec::new();
-        for entry in entries {
             let operation = entry.operation as usize;
-            if entry.is_absorbed {
-                waiting.push(operation);
-                continue;
+            if entry.is_used || !is_placed[operation] {
+                is_placed[operation] = true;
+                order.push(problem.part.id(operation));
             }
-            order.push(problem.part.id(operation));
-            if problem.effect(operation) == Effect::Overwrites {
-                order.extend(waiting.drain(..).map(|absorbed| problem.part.id(absorbed)));
-            }
+            link = entry.previous;
         }
         order.reverse();
         order
@@ -285,7 +296,7 @@ impl<const N: usize> JustInTime<N> {
     fn stuck<M: Model>(
         &self,
         problem: &Problem<'_, M>,
-        steps: &Transitions<'_, M>,
+        transitions: &Transitions<'_, M>,
         operation: usize,
     ) -> Stuck {
         let mut states: Vec<u32> = self.frontier.iter().map(|config| config.state).collect();
@@ -295,31 +306,30 @@ impl<const N: usize> JustInTime<N> {
         Stuck {
             prefix: self.order(problem, &self.frontier[0]),
             operation: problem.part.id(operation),
-            states: states.into_iter().map(|state| format!("{:?}", steps.state(state))).collect(),
+            states: states.into_iter().map(|state| format!("{:?}", transitions.state(state))).collect(),
         }
     }
 }
 
-struct Arrival<const N: usize> {
-    config: Config<N>,
-    operation: usize,
-    effect: Effect,
-}
-
 impl<const N: usize, M: Model> Search<M> for JustInTime<N> {
-    fn run(&mut self, problem: &Problem<'_, M>, steps: &mut Transitions<'_, M>, steps_max: u64) -> Outcome {
+    fn run(
+        &mut self,
+        problem: &Problem<'_, M>,
+        transitions: &mut Transitions<'_, M>,
+        steps_max: u64,
+    ) -> Outcome {
         let stop = self.steps + steps_max;
         loop {
             if let Some(returning) = self.returning {
                 while let Some(step) = self.stack.pop() {
-                    self.expand(problem, steps, step);
+                    self.expand(problem, transitions, step);
                     self.steps += (self.reached.take_comparisons() + self.between.take_comparisons()) / 4;
                     if self.steps > stop {
                         return Outcome::Unfinished;
                     }
                 }
                 if !self.settle(problem, returning) {
-                    return Outcome::Stuck(self.stuck(problem, steps, returning.operation));
+                    return Outcome::Stuck(self.stuck(problem, transitions, returning.operation));
                 }
             }
             if self.steps > stop {
@@ -332,7 +342,7 @@ impl<const N: usize, M: Model> Search<M> for JustInTime<N> {
             if event.is_return() {
                 self.returned(problem, event.operation());
             } else {
-                self.called(problem, steps, event.operation());
+                self.called(problem, transitions, event.operation());
             }
         }
     }
@@ -342,8 +352,14 @@ impl<const N: usize, M: Model> Search<M> for JustInTime<N> {
     }
 }
 
-fn push(log: &mut Vec<Entry>, previous: u32, operation: usize, is_absorbed: bool) -> u32 {
-    let place = u32::try_from(log.len()).expect("the budget ends a search long before 2^32 entries");
-    log.push(Entry { previous, operation: narrow(operation), is_absorbed });
+fn forgetting<const N: usize>(mut config: Config<N>, slot: usize) -> Config<N> {
+    clear(&mut config.used, slot);
+    clear(&mut config.free, slot);
+    config
+}
+
+fn push(log: &mut Vec<Entry>, previous: u32, operation: usize, is_used: bool) -> u32 {
+    let place = narrow(log.len());
+    log.push(Entry { previous, operation: narrow(operation), is_used });
     place
 }

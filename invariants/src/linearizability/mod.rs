@@ -74,6 +74,7 @@ mod partition;
 mod problem;
 mod search;
 mod slots;
+mod texts;
 mod validate;
 mod verdict;
 

@@ -41,9 +41,13 @@ pub trait Model {
     }
 
     /// A quicker way to decide the history of one object, if there is one for it. It must be exact; `None` sends
-    /// the history to the general search.
-    fn shortcut(&self, partition: &Partition<'_, Self::Call, Self::Return>) -> Option<Decision> {
-        let _ = partition;
+    /// the history to the general search, and is also the answer when a shortcut that searches has used its budget.
+    fn shortcut(
+        &self,
+        partition: &Partition<'_, Self::Call, Self::Return>,
+        budget_steps: u64,
+    ) -> Option<Decision> {
+        let _ = (partition, budget_steps);
         None
     }
 }
@@ -53,6 +57,9 @@ pub trait Model {
 pub enum Effect {
     /// Anything.
     Depends,
+    /// Allowed in every state, whatever it does there: an append. Where nothing is ever overwritten and no state
+    /// stays as it is, this is worth nothing, and [`Effect::Depends`] is quicker.
+    Updates,
     /// Allowed in some states, and leaves each of those as it is: a read.
     Observes,
     /// Allowed in every state, and always leaves the same one: a blind write.

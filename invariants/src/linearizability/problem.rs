@@ -106,6 +106,19 @@ impl<M: Model> Transitions<'_, M> {
         }
     }
 
+    /// Whether an operation of `class` may leave the object in `state` as it is.
+    #[inline]
+    pub(crate) fn is_idle(&mut self, state: u32, class: u32) -> bool {
+        let mut nth = 0;
+        while let Some(next) = self.step(Ask { state, class, nth }) {
+            if next == state {
+                return true;
+            }
+            nth += 1;
+        }
+        false
+    }
+
     #[cold]
     fn compute(&mut self, ask: Ask, entry: usize) -> u32 {
         let (call, returned) = self.classes[ask.class as usize];
@@ -137,6 +150,7 @@ impl<M: Model> Transitions<'_, M> {
         let class = ask.class as usize;
         let is_kept = match effect {
             Effect::Depends => true,
+            Effect::Updates => !next.is_empty(),
             Effect::Observes => next.iter().all(|state| *state == ask.state),
             Effect::Overwrites => match next {
                 [only] if self.constants[class] == UNKNOWN => {

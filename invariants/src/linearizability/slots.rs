@@ -15,6 +15,7 @@ pub(crate) struct Slots<const N: usize> {
     under_way: Vec<u32>,
     depends: Words<N>,
     overwrites: Words<N>,
+    updates: Words<N>,
     observes: Words<N>,
     opened: Vec<Open>,
     /// The operations of each opened class, in the order of their calls.
@@ -78,10 +79,11 @@ impl<const N: usize> Slots<N> {
             under_way: Vec::with_capacity(open_most),
             depends: [0; N],
             overwrites: [0; N],
+            updates: [0; N],
             observes: [0; N],
             opened_operations: vec![Vec::new(); opened.len()],
             opened,
-            seen_in_round: vec![0; problem.effects.len()],
+            seen_in_round: vec![0; 2 * problem.effects.len()],
             round: 0,
         })
     }
@@ -160,18 +162,31 @@ impl<const N: usize> Slots<N> {
         self.depends
     }
 
-    pub(crate) fn overwrites(&self) -> Words<N> {
-        self.overwrites
+    /// Operations that can be placed just before a blind write, which wipes them out unseen.
+    pub(crate) fn absorbable(&self) -> Words<N> {
+        std::array::from_fn(|word| self.overwrites[word] | self.updates[word])
     }
 
-    pub(crate) fn observes(&self) -> Words<N> {
-        self.observes
+    /// Operations that can be placed in a state which they leave as it is.
+    pub(crate) fn idling(&self) -> Words<N> {
+        std::array::from_fn(|word| self.observes[word] | self.overwrites[word] | self.updates[word])
     }
 
-    /// Whether an operation whose effect depends on the state could still take effect.
-    pub(crate) fn can_depend(&self, used: &Words<N>, spent: &Words<N>) -> bool {
-        (0..N).any(|word| self.depends[word] & !used[word] != 0)
-            || self.opened.iter().any(|open| open.effect == Effect::Depends && open.is_left(spent))
+    /// Does something with the operation of each slot in `words`.
+    pub(crate) fn each(&self, words: &Words<N>, mut work: impl FnMut(usize)) {
+        for (word, bits) in words.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                work(self.operation(word * 64 + bits.trailing_zeros() as usize));
+                bits &= bits - 1;
+            }
+        }
+    }
+
+    /// Whether an operation is left to whose effect an unread value could matter.
+    pub(crate) fn can_build_on(&self, used: &Words<N>, spent: &Words<N>) -> bool {
+        (0..N).any(|word| (self.depends[word] | self.updates[word]) & !used[word] != 0)
+            || self.opened.iter().any(|open| open.effect != Effect::Overwrites && open.is_left(spent))
     }
 
     /// Forgets which classes have been met.
@@ -183,15 +198,17 @@ impl<const N: usize> Slots<N> {
         }
     }
 
-    /// Whether this class is met for the first time in this round.
-    pub(crate) fn is_first_of(&mut self, class: u32) -> bool {
-        std::mem::replace(&mut self.seen_in_round[class as usize], self.round) != self.round
+    /// Whether this class is met for the first time in this round, in the given one of two conditions.
+    pub(crate) fn is_first_of(&mut self, class: u32, condition: bool) -> bool {
+        let place = 2 * class as usize + usize::from(condition);
+        std::mem::replace(&mut self.seen_in_round[place], self.round) != self.round
     }
 
     fn mask_of(&mut self, effect: Effect) -> &mut Words<N> {
         match effect {
             Effect::Depends => &mut self.depends,
             Effect::Overwrites => &mut self.overwrites,
+            Effect::Updates => &mut self.updates,
             Effect::Observes => &mut self.observes,
         }
     }

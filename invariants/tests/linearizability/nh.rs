@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use hogwash_invariants::linearizability::models::{
-    Lock, LockCall, LockReturn, Queue, QueueCall, QueueReturn, Register, RegisterCall, RegisterReturn, Registers,
-    RegistersStep, Seen, Store, StoreCall, StoreReturn,
+    Lock, LockCall, LockReturn, Queue, QueueCall, QueueReturn, Register, RegisterCall, RegisterReturn,
+    Registers, RegistersStep, Seen, Store, StoreCall, StoreReturn,
 };
-use hogwash_invariants::linearizability::{Checker, History, HistoryOf, Interval, OrderError, Verdict, validate};
+use hogwash_invariants::linearizability::{
+    Checker, History, HistoryOf, Interval, OrderError, Verdict, validate,
+};
 
 /// A history with the model that it is meant for.
 #[derive(Debug)]
@@ -48,8 +50,9 @@ pub(crate) fn folder() -> Option<PathBuf> {
 /// The lines of the folder's manifest.
 pub(crate) fn manifest(folder: &Path) -> Vec<Known> {
     let path = folder.join("MANIFEST.tsv");
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("cannot read `{}`: {error}; does HOGWASH_HISTORIES point at it?", path.display()));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!("cannot read `{}`: {error}; does HOGWASH_HISTORIES point at it?", path.display())
+    });
     let mut known = Vec::new();
     for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -68,8 +71,8 @@ pub(crate) fn manifest(folder: &Path) -> Vec<Known> {
 
 /// Reads one history.
 pub(crate) fn read(path: &Path) -> Recorded {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()));
+    let text = std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()));
     parse(&text).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
 }
 
@@ -106,7 +109,11 @@ pub(crate) fn parse(text: &str) -> Result<Recorded, String> {
 pub(crate) trait Work {
     type Output;
 
-    fn on<M: hogwash_invariants::linearizability::Model>(&mut self, model: &M, history: &HistoryOf<M>) -> Self::Output;
+    fn on<M: hogwash_invariants::linearizability::Model>(
+        &mut self,
+        model: &M,
+        history: &HistoryOf<M>,
+    ) -> Self::Output;
 }
 
 impl Recorded {

@@ -86,7 +86,7 @@ impl<Item: Clone + Debug + Eq + Hash> Model for Queue<Item> {
         }
     }
 
-    fn shortcut(&self, partition: &Partition<'_, Self::Call, Self::Return>) -> Option<Decision> {
+    fn shortcut(&self, partition: &Partition<'_, Self::Call, Self::Return>, _: u64) -> Option<Decision> {
         fifo::decide(partition)
     }
 }

@@ -113,11 +113,12 @@ impl<Value: Clone + Debug + Eq + Hash> Model for Register<Value> {
                 Effect::Observes
             }
             (RegisterCall::Write(_), None | Some(RegisterReturn::Written)) => Effect::Overwrites,
+            (RegisterCall::CompareAndSet { .. }, None) => Effect::Updates,
             _ => Effect::Depends,
         }
     }
 
-    fn shortcut(&self, partition: &Partition<'_, Self::Call, Self::Return>) -> Option<Decision> {
+    fn shortcut(&self, partition: &Partition<'_, Self::Call, Self::Return>, _: u64) -> Option<Decision> {
         chains::decide_register(self, partition)
     }
 }

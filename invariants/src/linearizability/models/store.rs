@@ -3,6 +3,7 @@
 use crate::linearizability::chains;
 use crate::linearizability::model::{Effect, Model};
 use crate::linearizability::partition::Partition;
+use crate::linearizability::texts;
 use crate::linearizability::verdict::Decision;
 
 /// A key-value store. A key that was never put holds the empty text. Keys do not influence each other.
@@ -85,11 +86,16 @@ impl Model for Store {
         match (call, returned) {
             (StoreCall::Get { .. }, _) => Effect::Observes,
             (StoreCall::Put { .. }, None | Some(StoreReturn::Done)) => Effect::Overwrites,
+            (StoreCall::Append { .. }, None | Some(StoreReturn::Done)) => Effect::Updates,
             _ => Effect::Depends,
         }
     }
 
-    fn shortcut(&self, partition: &Partition<'_, StoreCall, StoreReturn>) -> Option<Decision> {
-        chains::decide_store(partition)
+    fn shortcut(
+        &self,
+        partition: &Partition<'_, StoreCall, StoreReturn>,
+        budget_steps: u64,
+    ) -> Option<Decision> {
+        chains::decide_store(partition).or_else(|| texts::decide(partition, budget_steps))
     }
 }
