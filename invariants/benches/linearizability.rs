@@ -4,6 +4,7 @@
 //! Each time is the shortest of several runs of a check that keeps one core busy, so it stands for CPU time. Reading
 //! the files is not part of it; building the order of an `ok` is.
 #![expect(clippy::disallowed_types, reason = "a bench measures the machine, outside any world")]
+#![expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -44,14 +44,12 @@ impl<const N: usize> Config<N> {
     }
 
     fn dominates(&self, other: &Self, spare: &Words<N>) -> bool {
-        let mut is_better = true;
-        for word in 0..N {
+        (0..N).all(|word| {
             let differs = (self.used[word] ^ other.used[word]) | (self.free[word] ^ other.free[word]);
-            is_better &= differs & !self.free[word] == 0;
-            // With the spare bits set, a field that would go below zero takes its own spare bit and no other.
-            is_better &= ((other.spent[word] | spare[word]) - self.spent[word]) & spare[word] == spare[word];
-        }
-        is_better
+            // With the spare bits set, a counter that would go below zero takes its own spare bit and no other.
+            let left = (other.spent[word] | spare[word]) - self.spent[word];
+            differs & !self.free[word] == 0 && left & spare[word] == spare[word]
+        })
     }
 }
 

@@ -67,35 +67,34 @@ impl Hasher for FoldHasher {
 #[derive(Clone, Debug)]
 pub(crate) struct Interner<T> {
     values: Vec<T>,
-    hashes: Vec<u64>,
-    table: Vec<u32>,
+    /// The upper half of a value's hash, and its number.
+    table: Vec<(u32, u32)>,
 }
 
 impl<T: Eq + Hash> Interner<T> {
     pub(crate) fn with_capacity(values: usize) -> Self {
         let slots = (values * 2).next_power_of_two().max(16);
-        Self {
-            values: Vec::with_capacity(values),
-            hashes: Vec::with_capacity(values),
-            table: vec![EMPTY; slots],
-        }
+        Self { values: Vec::with_capacity(values), table: vec![(0, EMPTY); slots] }
     }
 
     pub(crate) fn number(&mut self, value: T) -> u32 {
         let hash = FixedState.hash_one(&value);
-        match self.slot(hash, |known| *known == value) {
-            Ok(number) => number,
-            Err(slot) => {
-                let number = u32::try_from(self.values.len()).expect("there are fewer than 2^32 values");
-                self.table[slot] = number;
-                self.values.push(value);
-                self.hashes.push(hash);
-                if self.values.len() * 2 > self.table.len() {
-                    self.grow();
-                }
-                number
+        let (tag, mask) = (tag(hash), self.table.len() - 1);
+        let mut slot = truncated(hash) & mask;
+        loop {
+            match self.table[slot] {
+                (_, EMPTY) => break,
+                (other, number) if other == tag && self.values[number as usize] == value => return number,
+                _ => slot = (slot + 1) & mask,
             }
         }
+        let number = u32::try_from(self.values.len()).expect("there are fewer than 2^32 values");
+        self.table[slot] = (tag, number);
+        self.values.push(value);
+        if self.values.len() * 2 > self.table.len() {
+            self.grow();
+        }
+        number
     }
 
     pub(crate) fn value(&self, number: u32) -> &T {
@@ -106,32 +105,23 @@ impl<T: Eq + Hash> Interner<T> {
         self.values.len()
     }
 
-    fn slot(&self, hash: u64, is_equal: impl Fn(&T) -> bool) -> Result<u32, usize> {
-        let mask = self.table.len() - 1;
-        let mut slot = truncated(hash) & mask;
-        loop {
-            match self.table[slot] {
-                EMPTY => return Err(slot),
-                number if self.hashes[number as usize] == hash && is_equal(&self.values[number as usize]) => {
-                    return Ok(number);
-                }
-                _ => slot = (slot + 1) & mask,
-            }
-        }
-    }
-
     fn grow(&mut self) {
         let mask = self.table.len() * 2 - 1;
         self.table.clear();
-        self.table.resize(mask + 1, EMPTY);
-        for (number, hash) in self.hashes.iter().enumerate() {
-            let mut slot = truncated(*hash) & mask;
-            while self.table[slot] != EMPTY {
+        self.table.resize(mask + 1, (0, EMPTY));
+        for (number, value) in (0..).zip(&self.values) {
+            let hash = FixedState.hash_one(value);
+            let mut slot = truncated(hash) & mask;
+            while self.table[slot].1 != EMPTY {
                 slot = (slot + 1) & mask;
             }
-            self.table[slot] = u32::try_from(number).expect("there are fewer than 2^32 values");
+            self.table[slot] = (tag(hash), number);
         }
     }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// The low bits of a hash, as an index to be masked.

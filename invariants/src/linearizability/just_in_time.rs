@@ -14,7 +14,7 @@ use super::history::OperationId;
 use super::model::{Effect, Model};
 use super::problem::{Ask, Problem, Transitions};
 use super::search::{Outcome, Search};
-use super::slots::{Slots, clear, has, narrow, set};
+use super::slots::{Slots, clear, either, has, narrow, set, without};
 use super::verdict::Stuck;
 
 /// The state of such a search; `N` words hold the bits of the operations under way.
@@ -209,16 +209,11 @@ impl<const N: usize> JustInTime<N> {
         self.steps += 1;
         let before = config.free;
         if effect == Effect::Overwrites {
-            let absorbable = self.slots.absorbable();
-            for word in 0..N {
-                config.free[word] |= absorbable[word] & !config.used[word];
-            }
+            config.free = either(&config.free, &without(&self.slots.absorbable(), &config.used));
         }
-        let absorbed: Words<N> = std::array::from_fn(|word| config.free[word] & !before[word]);
+        let absorbed = without(&config.free, &before);
         let idle = self.idle(problem, transitions, &config);
-        for word in 0..N {
-            config.free[word] |= idle[word];
-        }
+        config.free = either(&config.free, &idle);
         let is_done =
             operation == returning.operation || returning.is_read && has(&config.free, returning.slot);
         let target = if is_done {
@@ -249,11 +244,8 @@ impl<const N: usize> JustInTime<N> {
         transitions: &mut Transitions<'_, M>,
         config: &Config<N>,
     ) -> Words<N> {
-        let mut idle = self.slots.idling();
-        for word in 0..N {
-            idle[word] &= !(config.free[word] | config.used[word]);
-        }
-        let candidates = idle;
+        let candidates = without(&self.slots.idling(), &either(&config.free, &config.used));
+        let mut idle = candidates;
         self.slots.each(&candidates, |operation| {
             if !transitions.is_idle(config.state, problem.class_of[operation]) {
                 clear(&mut idle, self.slots.slot_of(operation));

@@ -73,7 +73,7 @@ impl<'h, Call, Return> Partition<'h, Call, Return> {
     }
 
     fn push(&mut self, event: Event, local: u32) {
-        let position = u32::try_from(self.events.len()).expect("a history has fewer than 2^32 events");
+        let position = narrow(self.events.len());
         if event.is_return() {
             self.returned[local as usize] = position;
             self.events.push(Event::return_of(local));
@@ -83,22 +83,31 @@ impl<'h, Call, Return> Partition<'h, Call, Return> {
         }
     }
 
+    /// Takes all events of a history that concerns one object only, where all numbers stay as they are.
+    fn take_all(&mut self, history: &History<Call, Return>) {
+        self.events.extend_from_slice(history.events());
+        for (index, operation) in history.operations().iter().enumerate() {
+            self.called[index] = narrow(operation.called_at());
+            self.returned[index] = operation.returned_at().map_or(NEVER, narrow);
+        }
+    }
+
     fn add_member(&mut self, operation: OperationId) -> u32 {
         let local = OperationId::new(self.members.len());
         self.members.push(operation);
         self.called.push(NEVER);
         self.returned.push(NEVER);
-        u32::try_from(local.index()).expect("an operation's number fits")
+        narrow(local.index())
     }
 }
 
+/// Each object with its part of a history.
+type Parts<'h, M> = Vec<(<M as Model>::Key, Partition<'h, <M as Model>::Call, <M as Model>::Return>)>;
+
 /// Splits a history by the keys of its operations, leaving out those that did not happen.
-pub(crate) fn partitions<'h, M: Model>(
-    model: &M,
-    history: &'h HistoryOf<M>,
-) -> Vec<(M::Key, Partition<'h, M::Call, M::Return>)> {
+pub(crate) fn partitions<'h, M: Model>(model: &M, history: &'h HistoryOf<M>) -> Parts<'h, M> {
     let mut part_of_key: BTreeMap<M::Key, usize> = BTreeMap::new();
-    let mut parts: Vec<(M::Key, Partition<'h, M::Call, M::Return>)> = Vec::new();
+    let mut parts: Parts<'h, M> = Vec::new();
     let mut place: Vec<(u32, u32)> = Vec::with_capacity(history.len());
     let mut last = 0;
     for (index, operation) in history.operations().iter().enumerate() {
@@ -116,7 +125,13 @@ pub(crate) fn partitions<'h, M: Model>(
             });
         }
         let local = parts[last].1.add_member(OperationId::new(index));
-        place.push((u32::try_from(last).expect("there are no more keys than operations"), local));
+        place.push((narrow(last), local));
+    }
+    if let [(_, only)] = parts.as_mut_slice()
+        && only.len() == history.len()
+    {
+        only.take_all(history);
+        return parts;
     }
     for (_, part) in &mut parts {
         part.events.reserve_exact(2 * part.members.len());
@@ -128,4 +143,8 @@ pub(crate) fn partitions<'h, M: Model>(
         }
     }
     parts
+}
+
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).expect("a history holds fewer than 2^31 operations")
 }

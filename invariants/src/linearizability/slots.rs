@@ -164,12 +164,12 @@ impl<const N: usize> Slots<N> {
 
     /// Operations that can be placed just before a blind write, which wipes them out unseen.
     pub(crate) fn absorbable(&self) -> Words<N> {
-        std::array::from_fn(|word| self.overwrites[word] | self.updates[word])
+        either(&self.overwrites, &self.updates)
     }
 
     /// Operations that can be placed in a state which they leave as it is.
     pub(crate) fn idling(&self) -> Words<N> {
-        std::array::from_fn(|word| self.observes[word] | self.overwrites[word] | self.updates[word])
+        either(&self.observes, &self.absorbable())
     }
 
     /// Does something with the operation of each slot in `words`.
@@ -253,4 +253,12 @@ pub(crate) fn set(words: &mut [u64], slot: usize) {
 
 pub(crate) fn clear(words: &mut [u64], slot: usize) {
     words[slot / 64] &= !(1 << (slot % 64));
+}
+
+pub(crate) fn either<const N: usize>(one: &Words<N>, other: &Words<N>) -> Words<N> {
+    std::array::from_fn(|word| one[word] | other[word])
+}
+
+pub(crate) fn without<const N: usize>(one: &Words<N>, other: &Words<N>) -> Words<N> {
+    std::array::from_fn(|word| one[word] & !other[word])
 }

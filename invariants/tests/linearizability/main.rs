@@ -1,4 +1,6 @@
 //! The linearizability checker against public histories, against brute force, and against itself.
 
+mod agreement;
 mod histories;
 mod nh;
+mod random;

@@ -34,9 +34,9 @@ pub(super) fn arrange<Call, Return>(
     }
     members.sort_unstable();
     let sorted: Vec<(u32, u32)> = members.iter().map(|(chain, .., operation)| (*chain, *operation)).collect();
-    let chains = chains(part, &sorted)?;
+    let chains = chains(part, &sorted).map_err(|found| with_evidence(part, roles, &sorted, found))?;
     let mut order = Vec::with_capacity(roles.len());
-    for chain in sequence(&chains)? {
+    for chain in sequence(&chains).map_err(|found| with_evidence(part, roles, &sorted, found))? {
         let chain = chains[chain as usize];
         order.extend(sorted[chain.begin..chain.end].iter().map(|(_, operation)| *operation));
     }
@@ -65,7 +65,11 @@ fn chains<Call, Return>(
             let deadline = part.deadline(*operation as usize);
             let returned = if deadline == NEVER { u64::MAX } else { u64::from(deadline) + 1 };
             if returned < chain.last_call {
-                return Err(Found::Backwards { first: chain.last_called, second: *operation });
+                return Err(Found::Backwards {
+                    first: chain.last_called,
+                    second: *operation,
+                    told_by: Vec::new(),
+                });
             }
             if called > chain.last_call {
                 (chain.last_call, chain.last_called) = (called, *operation);
@@ -122,13 +126,48 @@ fn next_undone(chains: &[u32], mut place: usize, is_done: &[bool]) -> usize {
 
 fn conflict(one: &Chain, other: &Chain) -> Found {
     if one.first_return == 0 {
-        Found::Stale { operation: one.last_called, before: other.first_returned }
+        Found::Stale { operation: one.last_called, before: other.first_returned, told_by: Vec::new() }
     } else {
         Found::Interleaved {
             one: [one.first_returned, one.last_called],
             other: [other.first_returned, other.last_called],
+            told_by: Vec::new(),
         }
     }
+}
+
+/// Adds what shows that the named writes belong where they are: an operation that saw them, or that built upon them
+/// and returned.
+fn with_evidence<Call, Return>(
+    part: &Partition<'_, Call, Return>,
+    roles: &[Role],
+    sorted: &[(u32, u32)],
+    mut found: Found,
+) -> Found {
+    let named = found.operations();
+    let mut evidence = Vec::new();
+    for operation in &named {
+        let Role::Link { chain, link, is_read: false } = roles[*operation as usize] else { continue };
+        let members = sorted.iter().filter(|(other, _)| *other == chain).map(|(_, member)| *member).rev();
+        let is_late_enough = |member: &u32| match roles[*member as usize] {
+            Role::Link { link: other, .. } => other >= link,
+            Role::Anywhere | Role::LeftOut => false,
+        };
+        let is_read = |member: &u32| matches!(roles[*member as usize], Role::Link { is_read: true, .. });
+        let mut later = members.filter(is_late_enough);
+        let returned = later.clone().find(|member| part.deadline(*member as usize) != NEVER);
+        evidence.extend(later.find(is_read).or(returned));
+    }
+    evidence.sort_unstable();
+    evidence.dedup();
+    evidence.retain(|operation| !named.contains(operation));
+    if let Found::Backwards { told_by, .. }
+    | Found::Stale { told_by, .. }
+    | Found::Interleaved { told_by, .. } = &mut found
+    {
+        *told_by = evidence;
+    }
+    found
 }
 
 /// Adds operations that may take effect anywhere at the moments of their calls. The others take effect at the

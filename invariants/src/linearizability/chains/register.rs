@@ -24,7 +24,7 @@ pub fn decide_register<Value: Clone + Debug + Eq + Hash>(
     let initial = register.initial_value().cloned();
     let mut survey = Survey::new(&initial, part)?;
     survey.keep_what_is_seen(part);
-    let roles = survey.link().map(|()| survey.roles(part));
+    let roles = survey.link(part).map(|()| survey.roles(part));
     Some(decision(part, roles))
 }
 
@@ -35,7 +35,7 @@ struct Known {
     writer: u32,
     /// The value that a compare-and-set made it from.
     parent: u32,
-    /// Some operation that saw it.
+    /// Some operation that returned and saw it, or saw what was made from it.
     seen_by: u32,
     /// The compare-and-set that made another value from it, and that value.
     child: Option<(u32, u32)>,
@@ -123,7 +123,7 @@ impl Survey {
             known.seen_by = operation;
             let writer = known.writer;
             if let Some(Deed::Exchange { from, .. }) = self.deeds.get(writer as usize) {
-                pending.push((*from, writer));
+                pending.push((*from, operation));
             }
         }
         for (operation, deed) in self.deeds.iter_mut().enumerate() {
@@ -138,12 +138,14 @@ impl Survey {
     }
 
     /// Gives each value its chain and its place in it.
-    fn link(&mut self) -> Result<(), Found> {
+    fn link<Call, Return>(&mut self, part: &Partition<'_, Call, Return>) -> Result<(), Found> {
         for (operation, deed) in (0_u32..).zip(&self.deeds) {
             if let Deed::Exchange { from, to } = *deed {
                 self.values[to as usize].parent = from;
                 if let Some((other, _)) = self.values[from as usize].child.replace((operation, to)) {
-                    return Err(Found::Disagree { operations: [other, operation] });
+                    return Err(Found::Disagree {
+                        operations: [other, operation].map(|it| self.witness(part, it)),
+                    });
                 }
             }
         }
@@ -166,6 +168,16 @@ impl Survey {
         // What no chain reaches was never written, or only from itself.
         let lost = self.values.iter().find(|known| known.chain == NONE && known.seen_by != NONE);
         lost.map_or(Ok(()), |known| Err(Found::Unwritten { operation: known.seen_by }))
+    }
+
+    /// An operation that proves that an exchange happened: itself, if it returned.
+    fn witness<Call, Return>(&self, part: &Partition<'_, Call, Return>, exchange: u32) -> u32 {
+        match self.deeds[exchange as usize] {
+            Deed::Exchange { to, .. } if part.deadline(exchange as usize) == NEVER => {
+                self.values[to as usize].seen_by
+            }
+            _ => exchange,
+        }
     }
 
     fn roles<Call, Return>(&self, part: &Partition<'_, Call, Return>) -> Vec<Role> {

@@ -101,8 +101,9 @@ struct Spelling<'h> {
 impl<'h> Spelling<'h> {
     /// Takes in the text that one get saw.
     fn read(&mut self, get: u32, text: &'h str, chain_of_put: &mut BTreeMap<u32, u32>) -> Result<(), Found> {
-        let unwritten = Found::Unwritten { operation: get };
-        let first = if text.is_empty() { None } else { Some(self.tokens.first_of(text).ok_or(unwritten)?) };
+        let unwritten = || Found::Unwritten { operation: get };
+        let first =
+            if text.is_empty() { None } else { Some(self.tokens.first_of(text).ok_or_else(unwritten)?) };
         let chain = match first.filter(|token| token.is_put) {
             None => INITIAL,
             Some(put) => *chain_of_put.entry(put.operation).or_insert_with(|| {
@@ -121,7 +122,7 @@ impl<'h> Spelling<'h> {
         if text.len() > known.len() {
             self.tell_more(chain, get, text)?;
         }
-        let link = self.chains[chain as usize].lengths.binary_search(&text.len()).map_err(|_| unwritten)?;
+        let link = self.chains[chain as usize].lengths.binary_search(&text.len()).map_err(|_| unwritten())?;
         let link = u32::try_from(link).expect("there are no more links than operations");
         self.roles[get as usize] = Some(Role::Link { chain, link, is_read: true });
         Ok(())
@@ -130,8 +131,9 @@ impl<'h> Spelling<'h> {
     fn tell_more(&mut self, chain: u32, get: u32, text: &'h str) -> Result<(), Found> {
         let mut end = self.chains[chain as usize].text.len();
         while end < text.len() {
-            let unwritten = Found::Unwritten { operation: get };
-            let token = self.tokens.first_of(&text[end..]).filter(|token| !token.is_put).ok_or(unwritten)?;
+            let unwritten = || Found::Unwritten { operation: get };
+            let token =
+                self.tokens.first_of(&text[end..]).filter(|token| !token.is_put).ok_or_else(unwritten)?;
             end += token.text.len();
             let spelled = &mut self.chains[chain as usize];
             let link = u32::try_from(spelled.lengths.len()).expect("there are no more links than operations");
@@ -143,7 +145,7 @@ impl<'h> Spelling<'h> {
                     return Err(Found::Disagree { operations: [told_by, get] });
                 }
                 // One text holds the same append twice.
-                Some(_) => return Err(unwritten),
+                Some(_) => return Err(unwritten()),
                 None => {}
             }
         }
