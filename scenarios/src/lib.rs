@@ -24,6 +24,7 @@ pub mod replay;
 pub mod runner;
 pub mod scenario;
 mod section;
+pub mod shrink;
 pub mod store;
 pub mod target;
 pub mod value;

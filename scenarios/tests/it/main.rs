@@ -6,4 +6,5 @@ mod library;
 mod plans;
 mod runs;
 mod scenarios;
+mod shrinking;
 mod support;

@@ -262,3 +262,61 @@ pub(crate) fn journal_plan(variant: Option<&str>, seed: u64) -> sim::plan::Plan 
     let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
     hogwash_scenarios::planner::plan(&scenario, &Journal, variant, seed, &[]).unwrap()
 }
+
+/// Many faults of which few matter, and many requests: what shrinking is for.
+pub(crate) const CROWDED: &str = r#"
+name = "journal/crowded"
+why = "One of these faults loses what was acknowledged; the others are noise."
+duration = "60s"
+drain = "20s"
+nodes = { client = { count = 3, domains = { power = "spread:3" }, clock-drift = "-50..50" }, idle = { count = 6 } }
+workload = { clients = 12, rate = "40/s" }
+
+[settings]
+journal.durability = "memory"
+
+[[fault]]
+name = "feed"
+times = "1..3"
+at = "5s..50s"
+for = "1s..5s"
+inject.power-loss = { domain = "power" }
+
+[[fault]]
+name = "paused"
+times = "2..4"
+at = "2s..50s"
+for = "1s..5s"
+inject.pause = { any = "1..3" }
+
+[[fault]]
+name = "slow"
+times = "1..3"
+at = "2s..50s"
+for = "1s..5s"
+inject.slow-disk = { role = "client", factor = "2..50" }
+
+[[fault]]
+name = "cut"
+times = "1..3"
+at = "2s..50s"
+for = "1s..5s"
+inject.cut = { from = "any=1..3", to = "all" }
+
+[[fault]]
+name = "drift"
+times = "1..3"
+at = "2s..50s"
+for = "1s..5s"
+inject.clock-drift = { role = "client", parts-per-million = "-500..500" }
+
+[expect]
+delivery = "violated"
+"#;
+
+/// The plan of [`CROWDED`] with this seed.
+pub(crate) fn crowded_plan(seed: u64) -> sim::plan::Plan {
+    let scenario = hogwash_scenarios::scenario::Scenario::parse(CROWDED.as_bytes(), "crowded.toml", &Journal);
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+    hogwash_scenarios::planner::plan(&scenario, &Journal, None, seed, &[]).unwrap()
+}
