@@ -354,7 +354,7 @@ impl Work<'_> {
     fn keep(&self, plan: &Plan) -> Result<Option<(StoredRun, String)>, ScenarioError> {
         let Some(store) = &self.batch.store else { return Ok(None) };
         let budget = self.batch.budget;
-        let guarded = Guarded { budget, store: Some(store.clone()), until_broken: None };
+        let guarded = Guarded { budget, store: Some(store.clone()), ..Guarded::default() };
         Ok(match guarded::run(plan, self.stack, &guarded)? {
             Ending::Ended(report) => report.stored.clone().map(|stored| (stored, report.digest)),
             Ending::CutOff(_) | Ending::Bug(_) => None,

@@ -7,7 +7,7 @@ use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use sim::plan::Plan;
 use sim::stack::Stack;
-use sim::world::{CutOff, Limits};
+use sim::world::{CutOff, FreshChance, Limits};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +83,8 @@ pub struct Guarded {
     pub store: Option<Store>,
     /// As [`Options::until_broken`].
     pub until_broken: Option<String>,
+    /// From when on chance is drawn anew.
+    pub fresh_chance: Option<FreshChance>,
 }
 
 /// Runs `plan` within a budget.
@@ -91,7 +93,11 @@ pub struct Guarded {
 /// As [`runner::run`].
 pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, guarded: &Guarded) -> Result<Ending, ScenarioError> {
     let stop = Arc::new(AtomicBool::new(false));
-    let limits = Limits { stop: Some(stop.clone()), polls: Some(guarded.budget.polls) };
+    let limits = Limits {
+        stop: Some(stop.clone()),
+        polls: Some(guarded.budget.polls),
+        fresh_chance: guarded.fresh_chance,
+    };
     let (sender, receiver) = mpsc::channel();
     let (plan, stack, owned) = (plan.clone(), stack.clone(), guarded.clone());
     let thread = std::thread::Builder::new().name(format!("guarded-{}", plan.seed)).spawn(move || {

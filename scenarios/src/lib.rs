@@ -11,6 +11,7 @@ pub mod diagnostics;
 pub mod error;
 pub mod expectation;
 #[cfg(not(live))]
+pub mod explain;
 pub mod fuzz;
 #[cfg(not(live))]
 pub mod guarded;

@@ -7,7 +7,10 @@
 mod passes;
 mod tester;
 
-pub(crate) use tester::{Answer, Tester};
+pub(crate) use passes::one_target_each;
+pub(crate) use tester::Answer;
+
+use tester::Tester;
 
 use crate::error::ScenarioError;
 use crate::guarded::Budget;
@@ -111,6 +114,8 @@ pub struct Shrunk {
     pub plan: Plan,
     /// How it fails.
     pub broken: Broken,
+    /// Whether that is a bug, or past what the design promises.
+    pub verdict: Verdict,
     /// Its run.
     pub report: RunReport,
     /// The size of the plan that was given.
@@ -174,7 +179,16 @@ pub fn shrink(
         runner::run(&smallest, stack, Options { store: options.store.as_ref(), ..Options::default() })?;
     let found = report.broken().into_iter().find(|one| one.fingerprint == broken.fingerprint);
     let after = Size::of(&smallest);
-    Ok(Shrunk { plan: smallest, broken: found.unwrap_or(broken), report, before, after, runs, complete })
+    Ok(Shrunk {
+        plan: smallest,
+        broken: found.unwrap_or(broken),
+        verdict,
+        report,
+        before,
+        after,
+        runs,
+        complete,
+    })
 }
 
 /// The violation to keep, and the verdict that it comes with.

@@ -6,6 +6,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -16,20 +17,54 @@ use std::time::Duration;
 pub struct Stream {
     generator: ChaCha8Rng,
     draws: u64,
+    /// The seed and the salt of the fresh chance that the generator was made for; none where it never changes.
+    branch: Option<(u64, u64)>,
+}
+
+thread_local! {
+    /// The salt of the chance that this thread's world draws from now; 0 for that of its plan.
+    static SALT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// From now on, has this thread's world draw all chance anew, but for what its plan and its clients' requests are made of.
+#[cfg(not(live))]
+pub(crate) fn draw_anew(salt: u64) {
+    SALT.set(salt);
 }
 
 impl Stream {
     /// The stream called `name` of the universe with this `seed`.
     pub fn named(seed: u64, name: &str) -> Self {
+        Self { branch: Some((seed, 0)), ..Self::fixed(seed, name) }
+    }
+
+    /// As [`Stream::named`], for what stays as it is where a world draws its chance anew: plans and requests.
+    pub fn fixed(seed: u64, name: &str) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let hash = blake3::hash(name.as_bytes());
         let number = hash.as_bytes().first_chunk::<8>().expect("a BLAKE3 hash has 32 bytes");
         generator.set_stream(u64::from_le_bytes(*number));
-        Self { generator, draws: 0 }
+        Self { generator, draws: 0, branch: None }
+    }
+
+    /// Another key where the world draws anew since the last draw.
+    fn keep_up(&mut self) {
+        let salt = SALT.get();
+        if let Some((seed, made_for)) = &mut self.branch
+            && *made_for != salt
+        {
+            *made_for = salt;
+            let number = self.generator.get_stream();
+            // The golden ratio spreads small salts over all bits.
+            let key = seed.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            self.generator = ChaCha8Rng::seed_from_u64(key);
+            self.generator.set_stream(number);
+        }
     }
 
     /// A number drawn evenly from all of `u64`.
     pub fn next_u64(&mut self) -> u64 {
+        self.keep_up();
         self.draws += 1;
         self.generator.next_u64()
     }
@@ -41,6 +76,7 @@ impl Stream {
 
     /// Fills `bytes` with even chance.
     pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.keep_up();
         self.draws += 1;
         self.generator.fill_bytes(bytes);
     }

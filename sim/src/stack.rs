@@ -218,7 +218,7 @@ pub struct Operation {
 impl Operation {
     /// The chance that decides what it asks; of this operation alone, from its start at every call.
     pub fn chance(&self) -> Stream {
-        Stream::named(self.seed, &format!("client-{}/{}", self.id.client(), self.id.operation()))
+        Stream::fixed(self.seed, &format!("client-{}/{}", self.id.client(), self.id.operation()))
     }
 }
 

@@ -18,7 +18,7 @@ pub fn operations(workload: &Workload, seed: u64, client: u32, duration_ns: u64)
     }
     let kept = kept_of(workload, client);
     let mean = Duration::from_secs_f64(f64::from(workload.clients) / workload.rate_per_s);
-    let mut arrivals = Stream::named(seed, &format!("client-{client}"));
+    let mut arrivals = Stream::fixed(seed, &format!("client-{client}"));
     let mut at_ns = 0_u64;
     let mut operations = Vec::new();
     for number in 0.. {

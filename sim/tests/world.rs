@@ -7,7 +7,7 @@ use sim::history::{Event, Fact, Observer};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
 use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use sim::time::{Instant, sleep};
-use sim::world::{CutOff, Limits};
+use sim::world::{CutOff, FreshChance, Limits};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -267,7 +267,7 @@ fn a_task_that_spins_without_time_passing_is_cut_off_at_its_budget_of_polls() {
             }
         })
     };
-    let limits = Limits { polls: Some(10_000), stop: None };
+    let limits = Limits { polls: Some(10_000), ..Limits::default() };
     let outcome = run_within(&plan(vec![]), limits.clone(), Vec::new(), spin);
     assert_eq!(outcome.cut_off, Some(CutOff::Polls));
     assert!((3_000_000_000..4_000_000_000).contains(&outcome.simulated_ns), "{}", outcome.simulated_ns);
@@ -289,11 +289,46 @@ impl Observer for StopAtNote {
 #[test]
 fn an_observer_that_has_seen_enough_ends_the_run_where_it_did() {
     let stop = Arc::new(AtomicBool::new(false));
-    let limits = Limits { stop: Some(stop.clone()), polls: None };
+    let limits = Limits { stop: Some(stop.clone()), ..Limits::default() };
     let outcome = run_within(&plan(vec![]), limits, vec![Box::new(StopAtNote(stop))], ticks);
     assert_eq!(outcome.cut_off, Some(CutOff::Stopped));
     assert!((1_000_000_000..1_001_000_000).contains(&outcome.simulated_ns), "{}", outcome.simulated_ns);
     let whole = run_within(&plan(vec![]), Limits::default(), Vec::new(), ticks);
     assert_eq!(whole.cut_off, None);
     assert!(whole.events > outcome.events);
+}
+
+#[test]
+fn a_branch_is_the_same_run_up_to_its_moment_and_another_from_there() {
+    let paces = |_| -> Task {
+        Box::pin(async {
+            let mut chance = sim::node::stream("pace");
+            loop {
+                sleep(chance.exponential(Duration::from_millis(100))).await;
+                note("step");
+            }
+        })
+    };
+    let branch = |from_s: u64, salt| {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let fresh_chance = Some(FreshChance { from_ns: from_s * 1_000_000_000, salt });
+        let limits = Limits { fresh_chance, ..Limits::default() };
+        run_within(&plan(vec![]), limits, vec![Box::new(Keep(events.clone()))], paces);
+        let events = std::mem::take(&mut *events.lock().unwrap());
+        events
+            .into_iter()
+            .filter(|event| event.fact.word() == "note")
+            .map(|event| event.at_ns)
+            .collect::<Vec<_>>()
+    };
+    let own = branch(8, 0);
+    let (one, other) = (branch(8, 1), branch(8, 2));
+    let common = |left: &[u64], right: &[u64]| {
+        left.iter().zip(right).take_while(|(left, right)| left == right).count()
+    };
+    let before = own.iter().filter(|at_ns| **at_ns <= 8_000_000_000).count();
+    // The sleep that was drawn before the moment still ends as it was drawn.
+    assert_eq!(common(&own, &one), before + 1);
+    assert_eq!(common(&one, &other), before + 1);
+    assert_eq!(one, branch(8, 1));
 }

@@ -325,6 +325,18 @@ fn take_apart(inject: &Inject) -> (&'static Kind, toml::Table) {
     (kind, fields.expect("a fault's fields are a table"))
 }
 
+/// The fault hitting one of its nodes only, for each of them; of links, one of the nodes that they come from.
+pub(crate) fn one_target_each(inject: &Inject) -> Vec<Inject> {
+    let (kind, fields) = take_apart(inject);
+    let side = if kind.hits == Hits::Nodes { "nodes" } else { "from" };
+    let alone = |name: String| {
+        let mut fields = fields.clone();
+        fields.insert(side.to_owned(), vec![name].into());
+        inject_of(kind.word, fields)
+    };
+    names_of(&fields, side).into_iter().map(alone).collect()
+}
+
 fn names_of(fields: &toml::Table, side: &str) -> Vec<String> {
     let names = fields.get(side).and_then(toml::Value::as_array).into_iter().flatten();
     names.filter_map(toml::Value::as_str).map(str::to_owned).collect()

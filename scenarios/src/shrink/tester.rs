@@ -8,6 +8,7 @@ use crate::store::{Broken, plan_digest};
 use invariants::Verdict;
 use sim::plan::Plan;
 use sim::stack::Stack;
+use sim::world::FreshChance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,12 +34,23 @@ impl Answer {
 
     /// Whether `plan` fails like this. A plan that cannot be run, or goes past its budget, does not.
     pub(crate) fn fails(&self, plan: &Plan, stack: &Arc<dyn Stack>, budget: Budget) -> bool {
+        self.fails_from(plan, stack, budget, None)
+    }
+
+    /// As [`Self::fails`], with chance drawn anew from a moment on.
+    pub(crate) fn fails_from(
+        &self,
+        plan: &Plan,
+        stack: &Arc<dyn Stack>,
+        budget: Budget,
+        fresh_chance: Option<FreshChance>,
+    ) -> bool {
         // Most violations are certain long before the run ends; one of another shape may come first, though.
-        let early = Guarded { budget, until_broken: Some(self.law.clone()), store: None };
+        let early = Guarded { budget, until_broken: Some(self.law.clone()), store: None, fresh_chance };
         match guarded::run(plan, stack, &early) {
             Ok(Ending::Ended(report)) if self.is_in(&report) => true,
             Ok(Ending::Ended(report)) if report.cut_off.is_some() => {
-                let whole = Guarded { budget, ..Guarded::default() };
+                let whole = Guarded { budget, fresh_chance, ..Guarded::default() };
                 matches!(guarded::run(plan, stack, &whole), Ok(Ending::Ended(report)) if self.is_in(&report))
             }
             _ => false,

@@ -2,6 +2,7 @@
 
 use crate::support::{Journal, crowded_plan, journal_plan};
 use hogwash_scenarios as scenarios;
+use scenarios::explain::{ExplainOptions, explain};
 use scenarios::shrink::{Event, ShrinkError, ShrinkOptions, Shrunk, save, shrink};
 use scenarios::store::Store;
 use sim::plan::Plan;
@@ -100,4 +101,30 @@ fn what_is_saved_is_read_and_fails_again() {
     let plan = scenarios::plan_file::read(text.as_bytes(), "saved.toml", &Journal).unwrap();
     assert_eq!(plan, shrunk.plan);
     assert_eq!(store.runs().len(), 1);
+}
+
+#[test]
+fn what_is_left_is_explained_by_its_faults_its_safeguards_and_its_last_chance() {
+    let stack: Arc<dyn Stack> = Arc::new(Journal);
+    let go = AtomicBool::new(false);
+    let mut saved_some = 0;
+    for seed in [0, 5, 6] {
+        let shrunk = shrink_it(&crowded_plan(seed), &ShrinkOptions::default()).unwrap();
+        let options = ExplainOptions { branches: 6, moments: 4, halvings: 3, ..ExplainOptions::default() };
+        let explanation = explain(&shrunk.plan, &shrunk.broken, shrunk.verdict, &stack, &options, &go).unwrap();
+        let [fault] = &explanation.faults[..] else { panic!("{:?}", explanation.faults) };
+        assert!(fault.passes && fault.what.starts_with("power-loss of client-"), "{fault:?}");
+        let [safeguard] = &explanation.safeguards[..] else { panic!("{:?}", explanation.safeguards) };
+        assert_eq!((safeguard.setting.as_str(), safeguard.default.as_str()), ("journal.durability", "disk"));
+        assert!(safeguard.passes);
+        let no_return = &explanation.no_return;
+        assert!(no_return.tried.is_sorted_by_key(|moment| moment.at_ns));
+        if let Some(at_ns) = no_return.at_ns {
+            saved_some += 1;
+            assert!(at_ns <= shrunk.plan.faults[0].start_ns, "what is gone is gone: {no_return:?}");
+        }
+        let again = explain(&shrunk.plan, &shrunk.broken, shrunk.verdict, &stack, &options, &go);
+        assert_eq!(again.as_ref(), Some(&explanation), "the same question has the same answer");
+    }
+    assert!(saved_some > 0, "chance decides which unsynced sectors stay");
 }

@@ -1,5 +1,8 @@
 //! Ends a world before its time: when one of its watchers has seen enough, or it goes past its budget.
 
+use super::agenda::Step;
+use super::kernel::Kernel;
+use crate::rng;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
-/// What a run may not go past.
+/// What a run may not go past, and where it leaves what its plan would have it do.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// Ends the run soon after it is set: by an observer, which sees equal events in equal runs and so ends them alike, or
@@ -15,6 +18,17 @@ pub struct Limits {
     pub stop: Option<Arc<AtomicBool>>,
     /// How often tasks may be polled in all: the one budget that a task which spins without time passing runs out of.
     pub polls: Option<u64>,
+    /// From a moment on, chance other than the plan's: what might still have happened.
+    pub fresh_chance: Option<FreshChance>,
+}
+
+/// A branch of a run: the same up to a moment, with other chance from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshChance {
+    /// The moment, in nanoseconds of true time.
+    pub from_ns: u64,
+    /// Which other chance; 0 is the plan's own.
+    pub salt: u64,
 }
 
 /// Why a run ended before its time.
@@ -71,6 +85,14 @@ impl State {
                 world.wake();
             }
         }
+    }
+}
+
+/// Plans the moment of fresh chance, where there is one.
+pub(crate) fn schedule_fresh_chance(kernel: &mut Kernel) {
+    let fresh = STATE.with_borrow(|state| state.limits.fresh_chance);
+    if let Some(FreshChance { from_ns, salt }) = fresh {
+        kernel.agenda.push(from_ns, Step::Control(Box::new(move || rng::draw_anew(salt))));
     }
 }
 

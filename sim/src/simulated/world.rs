@@ -1,6 +1,6 @@
 //! One run of one plan: a fresh world on a fresh thread.
 
-pub use super::limits::{CutOff, Limits};
+pub use super::limits::{CutOff, FreshChance, Limits};
 
 use super::agenda::Driver;
 use super::kernel::{self, Kernel};
@@ -124,7 +124,10 @@ async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
     for index in 0..plan.nodes.len() {
         kernel::start(NodeIndex(u32::try_from(index).expect("fewer than 2^32 nodes")));
     }
-    kernel::with(|kernel| faults::schedule(kernel, &plan.faults));
+    kernel::with(|kernel| {
+        limits::schedule_fresh_chance(kernel);
+        faults::schedule(kernel, &plan.faults);
+    });
     time::sleep(Duration::from_nanos(plan.duration_ns)).await;
     // Faults end by the plan's end, so that all are healed one step later.
     task::yield_now().await;
