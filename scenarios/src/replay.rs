@@ -41,7 +41,7 @@ pub enum Comparison {
         /// The digest that was recorded.
         recorded: String,
         /// The first event that differs; none where the recorded history is gone.
-        first: Option<Difference>,
+        first: Option<Box<Difference>>,
     },
 }
 
@@ -97,7 +97,8 @@ pub fn replay(recorded: &Recorded, stack: &Arc<dyn Stack>, store: &Store) -> Res
     }
     let again = report.stored.as_ref().expect("a store was given").history()?;
     // A history that is gone or damaged still leaves the digests to compare.
-    let first = run.history().ok().and_then(|before| first_difference(&before, &again).ok().flatten());
+    let first =
+        run.history().ok().and_then(|before| first_difference(&before, &again).ok().flatten()).map(Box::new);
     let comparison = Comparison::Different { recorded: capsule.digest.clone(), first };
     Ok(Replay { report, comparison, changed })
 }

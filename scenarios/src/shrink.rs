@@ -2,7 +2,6 @@
 //!
 //! Delta debugging (after Zeller and Hildebrandt 2002) over each list of a plan, and halving of each amount, round after round
 //! until nothing gets smaller. Chance comes in named streams, so what stays in a plan draws as it did before.
-#![expect(clippy::disallowed_types, reason = "shrinking has a time limit")]
 
 mod passes;
 mod tester;
@@ -225,7 +224,6 @@ fn violation(
 ///
 /// # Errors
 /// Where it cannot be written.
-#[expect(clippy::disallowed_methods, reason = "a file for the user's repository")]
 pub fn save(shrunk: &Shrunk, folder: &Path) -> Result<PathBuf, ScenarioError> {
     std::fs::create_dir_all(folder).map_err(|error| crate::store::cannot("write", folder, &error))?;
     let name = format!("{}-{}.toml", plain(&shrunk.plan.scenario), shrunk.broken.fingerprint);

@@ -18,7 +18,7 @@ pub struct Distinct {
     pub broken: Broken,
     /// Whether the scenario expects it.
     pub expected: bool,
-    /// The first run that showed it.
+    /// A run that shows it, the first that is kept.
     pub first: Run,
     /// How many runs did.
     pub runs: u64,
@@ -81,7 +81,9 @@ impl Tally {
         let RunResult::Ended(capsule) = result else { return Vec::new() };
         let new = capsule.violations.iter().filter(|broken| {
             let key = key(run, broken);
-            !self.distinct.contains_key(&key) && self.claimed.insert(key)
+            // A batch that goes on after it was killed may know of a violation whose run was not kept.
+            let is_kept = self.distinct.get(&key).is_some_and(|one| one.plan.is_some());
+            !is_kept && self.claimed.insert(key)
         });
         new.cloned().collect()
     }
@@ -108,8 +110,9 @@ impl Tally {
                     }
                 }
                 for broken in &capsule.violations {
+                    let key = key(run, broken);
                     self.distinct
-                        .entry(key(run, broken))
+                        .entry(key)
                         .or_insert_with(|| Distinct {
                             broken: broken.clone(),
                             expected: capsule.judgements.get(&broken.invariant)
@@ -118,7 +121,7 @@ impl Tally {
                             runs: 0,
                             plan: None,
                         })
-                        .seen(stored);
+                        .seen(run, stored);
                 }
                 None
             }
@@ -153,10 +156,12 @@ impl Tally {
 }
 
 impl Distinct {
-    fn seen(&mut self, stored: Option<&StoredRun>) {
+    /// One more run shows it; the first that is kept stands for all.
+    fn seen(&mut self, run: &Run, stored: Option<&StoredRun>) {
         self.runs += 1;
-        if self.plan.is_none() {
-            self.plan = stored.map(|run| run.plan_path().display().to_string());
+        if let (Some(stored), None) = (stored, &self.plan) {
+            self.first = run.clone();
+            self.plan = Some(stored.plan_path().display().to_string());
         }
     }
 }

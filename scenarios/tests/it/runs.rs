@@ -54,7 +54,7 @@ fn a_run_is_kept_with_all_that_a_replay_needs() {
     let events =
         sim::history::read(&stored.history().unwrap()).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
     assert_eq!(events.len() as u64, report.events);
-    assert_eq!(store.runs(), [stored.clone()]);
+    assert_eq!(store.runs(), std::slice::from_ref(&stored));
     for name in ["latest", "journal-power", &stored.name(), stored.folder.to_str().unwrap()] {
         assert_eq!(store.find(name).unwrap().name(), stored.name(), "{name}");
     }

@@ -111,7 +111,8 @@ fn what_is_left_is_explained_by_its_faults_its_safeguards_and_its_last_chance() 
     for seed in [0, 5, 6] {
         let shrunk = shrink_it(&crowded_plan(seed), &ShrinkOptions::default()).unwrap();
         let options = ExplainOptions { branches: 6, moments: 4, halvings: 3, ..ExplainOptions::default() };
-        let explanation = explain(&shrunk.plan, &shrunk.broken, shrunk.verdict, &stack, &options, &go).unwrap();
+        let explanation =
+            explain(&shrunk.plan, &shrunk.broken, shrunk.verdict, &stack, &options, &go).unwrap();
         let [fault] = &explanation.faults[..] else { panic!("{:?}", explanation.faults) };
         assert!(fault.passes && fault.what.starts_with("power-loss of client-"), "{fault:?}");
         let [safeguard] = &explanation.safeguards[..] else { panic!("{:?}", explanation.safeguards) };
