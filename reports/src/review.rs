@@ -6,3 +6,5 @@
 
 pub mod calc;
 pub mod models;
+pub mod rare;
+pub mod splitting;
