@@ -10,6 +10,7 @@ pub mod http;
 pub mod queue;
 pub mod resize;
 mod stack;
+pub mod wire;
 pub mod worker;
 
 pub use stack::ImageStack;
