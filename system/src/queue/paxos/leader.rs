@@ -1,0 +1,213 @@
+//! Phase 2, reads, and noticing that the majority is gone.
+
+use super::votes::Votes;
+use super::{Action, Ballot, Config, Held, Message, OPEN_SLOTS_MAX, Paxos, Record, Replica, Role, Slot};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What only a leader knows.
+#[derive(Debug)]
+pub(super) struct Leading {
+    ballot: Ballot,
+    /// The slot of the next proposal.
+    next: Slot,
+    /// All that may have been chosen before this leader's time is at or below this slot.
+    inherited: Slot,
+    open: BTreeMap<Slot, Open>,
+    /// Rounds of confirming that a majority still follows: the latest, and each replica's latest answer.
+    round: u64,
+    answered: Vec<u64>,
+    /// When each replica was last heard.
+    heard_ns: Vec<u64>,
+    reads: VecDeque<Pending>,
+}
+
+/// A slot that is not known to be chosen yet.
+#[derive(Debug)]
+struct Open {
+    votes: Votes,
+    sent_ns: u64,
+}
+
+/// A read that waits to be confirmed.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    /// The round that confirms it.
+    round: u64,
+    /// All slots up to here must be applied.
+    index: Slot,
+}
+
+impl Leading {
+    pub(super) fn new(config: &Config, ballot: Ballot, next: Slot, inherited: Slot, now_ns: u64) -> Self {
+        let replicas = config.replicas as usize;
+        Self {
+            ballot,
+            next,
+            inherited,
+            open: BTreeMap::new(),
+            round: 0,
+            answered: vec![0; replicas],
+            heard_ns: vec![now_ns; replicas],
+            reads: VecDeque::new(),
+        }
+    }
+
+    /// The latest round that a majority answered.
+    fn confirmed(&self, config: &Config) -> u64 {
+        let mut rounds = self.answered.clone();
+        rounds[config.me as usize] = self.round;
+        rounds.sort_unstable_by(|one, other| other.cmp(one));
+        rounds[config.majority() as usize - 1]
+    }
+}
+
+impl Paxos {
+    /// Whether this replica leads and has room for a proposal.
+    pub fn has_room(&self) -> bool {
+        matches!(&self.role, Role::Leading(leading) if leading.open.len() < OPEN_SLOTS_MAX)
+    }
+
+    /// Proposes `value`; where it will be, should it be chosen. None where this replica does not lead.
+    pub fn propose(&mut self, now_ns: u64, value: Bytes) -> Option<Slot> {
+        self.leads().then(|| self.propose_next(now_ns, value))
+    }
+
+    pub(super) fn propose_next(&mut self, now_ns: u64, value: Bytes) -> Slot {
+        let Role::Leading(leading) = &mut self.role else { unreachable!("only a leader proposes") };
+        let (slot, ballot, round) = (leading.next, leading.ballot, leading.round);
+        leading.next += 1;
+        leading.open.insert(slot, Open { votes: Votes::default(), sent_ns: now_ns });
+        let chosen = self.chosen;
+        let accepted = super::Accepted { ballot, value: value.clone() };
+        self.entries.insert(slot, accepted);
+        self.persist(Record::Accept { ballot, slot, chosen, value: value.clone() });
+        // Followers write at the same time; this replica's own vote counts once it is on disk, like any other.
+        self.send_all(&Message::Accept { ballot, slot, value: value.clone(), chosen, round });
+        self.after_durable(now_ns, Held::OwnAcceptance(slot, ballot, value));
+        slot
+    }
+
+    /// Asks for a linearizable read; [`Action::Read`] says when it may take place. None where this replica does not lead.
+    ///
+    /// Ongaro 2014, section 6.4: the read sees all that was chosen when it was asked for, once a majority has confirmed,
+    /// in a round that began later, that no other leader can have chosen anything more by then.
+    pub fn read(&mut self, number: u64) -> Option<()> {
+        let chosen = self.chosen;
+        let Role::Leading(leading) = &mut self.role else { return None };
+        let index = chosen.max(leading.inherited);
+        let round = leading.round + 1;
+        leading.reads.push_back(Pending { number, round, index });
+        self.confirm_reads();
+        Some(())
+    }
+
+    /// Begins a round for reads that wait for one, unless one is under way.
+    fn confirm_reads(&mut self) {
+        self.pass_reads();
+        let Role::Leading(leading) = &self.role else { return };
+        let waiting = leading.reads.back().is_some_and(|read| read.round > leading.round);
+        if waiting && leading.confirmed(&self.config) == leading.round {
+            self.begin_round();
+            self.pass_reads();
+        }
+    }
+
+    fn begin_round(&mut self) {
+        let chosen = self.chosen;
+        let Role::Leading(leading) = &mut self.role else { return };
+        leading.round += 1;
+        let heartbeat = Message::Heartbeat { ballot: leading.ballot, chosen, round: leading.round };
+        self.send_all(&heartbeat);
+    }
+
+    /// Lets reads take place that are confirmed and whose slots were given out.
+    pub(super) fn pass_reads(&mut self) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        let confirmed = leading.confirmed(&self.config);
+        let passes = |read: &Pending| read.round <= confirmed && read.index <= self.chosen;
+        while leading.reads.front().is_some_and(passes) {
+            let read = leading.reads.pop_front().expect("it was there");
+            self.actions.push_back(Action::Read(read.number));
+        }
+    }
+
+    /// Phase 2b arrives.
+    pub(super) fn accepted(&mut self, now_ns: u64, from: Replica, ballot: Ballot, slot: Slot, round: u64) {
+        self.followed(now_ns, from, ballot, round);
+        self.vote(from, ballot, slot);
+    }
+
+    /// A replica still follows.
+    pub(super) fn followed(&mut self, now_ns: u64, from: Replica, ballot: Ballot, round: u64) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.ballot == ballot {
+            let (answered, heard_ns) =
+                (&mut leading.answered[from as usize], &mut leading.heard_ns[from as usize]);
+            *answered = (*answered).max(round);
+            *heard_ns = now_ns;
+            self.confirm_reads();
+        }
+    }
+
+    /// Counts a vote, this replica's own or another's.
+    pub(super) fn vote(&mut self, from: Replica, ballot: Ballot, slot: Slot) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.ballot == ballot
+            && let Some(open) = leading.open.get_mut(&slot)
+        {
+            open.votes.add(from);
+            self.advance();
+            self.confirm_reads();
+        }
+    }
+
+    /// Whether a majority has accepted this leader's proposal for `slot`.
+    pub(super) fn decided(&self, slot: Slot) -> bool {
+        let Role::Leading(leading) = &self.role else { return false };
+        leading.open.get(&slot).is_some_and(|open| open.votes.count() >= self.config.majority())
+    }
+
+    /// What is chosen up to `slot` needs no votes any more.
+    pub(super) fn close(&mut self, slot: Slot) {
+        if let Role::Leading(leading) = &mut self.role {
+            while leading.open.first_key_value().is_some_and(|(open, _)| *open <= slot) {
+                leading.open.pop_first();
+            }
+        }
+    }
+
+    /// A leader's regular work: steps down where its majority is gone, says that it leads, repeats what got no answer.
+    pub(super) fn beat(&mut self, now_ns: u64) {
+        let Role::Leading(leading) = &self.role else { return };
+        let patience_ns = self.config.election_timeout_ns;
+        let heard = |peer: &Replica| now_ns.saturating_sub(leading.heard_ns[*peer as usize]) <= patience_ns;
+        let present = 1 + self.config.peers().filter(heard).count();
+        if present < self.config.majority() as usize {
+            return self.follow(now_ns);
+        }
+        self.wake_ns = now_ns + self.config.heartbeat_ns();
+        self.begin_round();
+        self.repeat_proposals(now_ns);
+        self.pass_reads();
+    }
+
+    fn repeat_proposals(&mut self, now_ns: u64) {
+        let heartbeat_ns = self.config.heartbeat_ns();
+        let (config, chosen) = (self.config, self.chosen);
+        let Role::Leading(leading) = &mut self.role else { return };
+        let (ballot, round) = (leading.ballot, leading.round);
+        for (slot, open) in &mut leading.open {
+            if now_ns.saturating_sub(open.sent_ns) < heartbeat_ns {
+                continue;
+            }
+            open.sent_ns = now_ns;
+            let value = &self.entries[slot].value;
+            for to in config.peers().filter(|peer| !open.votes.has(*peer)) {
+                let message = Message::Accept { ballot, slot: *slot, value: value.clone(), chosen, round };
+                self.actions.push_back(Action::Send { to, message });
+            }
+        }
+    }
+}

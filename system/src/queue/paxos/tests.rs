@@ -1,0 +1,380 @@
+//! Replicas in a hostile world: messages lost, doubled and reordered, crashes that take what was not synced.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const TIMEOUT_NS: u64 = 1_000_000_000;
+
+/// A disk: records in order, of which some are durable, behind a snapshot.
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    /// Records with their numbers since the process started.
+    records: Vec<(u64, Record)>,
+    /// How many of `records` are durable.
+    synced: usize,
+    snapshot: Slot,
+}
+
+struct Node {
+    paxos: Option<Paxos>,
+    disk: Disk,
+    next_record: u64,
+    /// What was given out, which a snapshot or a crash may cut at the front.
+    applied: Slot,
+}
+
+struct Read {
+    node: usize,
+    number: u64,
+    /// The highest slot that anybody had given out when it was asked for.
+    at_least: Slot,
+}
+
+/// A cluster and everything that must stay true of it.
+struct Cluster {
+    chance: Stream,
+    now_ns: u64,
+    nodes: Vec<Node>,
+    flying: Vec<(Replica, Replica, Message)>,
+    chosen: BTreeMap<Slot, Bytes>,
+    proposed: BTreeSet<Bytes>,
+    leaders: BTreeMap<Ballot, usize>,
+    promised: Vec<Ballot>,
+    reads: Vec<Read>,
+    reads_done: usize,
+    next_value: u64,
+}
+
+impl Cluster {
+    fn new(seed: u64, replicas: u32) -> Self {
+        let nodes = (0..replicas)
+            .map(|_| Node { paxos: None, disk: Disk::default(), next_record: 1, applied: 0 })
+            .collect();
+        let mut cluster = Self {
+            chance: Stream::named(seed, "cluster"),
+            now_ns: 0,
+            nodes,
+            flying: Vec::new(),
+            chosen: BTreeMap::new(),
+            proposed: BTreeSet::from([Bytes::new()]),
+            leaders: BTreeMap::new(),
+            promised: vec![Ballot::NONE; replicas as usize],
+            reads: Vec::new(),
+            reads_done: 0,
+            next_value: 0,
+        };
+        (0..replicas as usize).for_each(|node| cluster.start(node));
+        cluster
+    }
+
+    fn start(&mut self, index: usize) {
+        let replicas = u32::try_from(self.nodes.len()).unwrap();
+        let node = &mut self.nodes[index];
+        let mut durable = Durable::from_snapshot(node.disk.snapshot);
+        node.disk.records.iter().for_each(|(_, record)| durable.replay(record.clone()));
+        let config = Config { me: u32::try_from(index).unwrap(), replicas, election_timeout_ns: TIMEOUT_NS };
+        let chance = Stream::named(self.chance.next_u64(), "node");
+        node.applied = node.disk.snapshot;
+        node.next_record = 1;
+        node.disk.records.iter_mut().for_each(|(number, _)| *number = 0);
+        node.paxos = Some(Paxos::recover(config, durable, chance, self.now_ns));
+        self.settle(index);
+    }
+
+    /// The process dies; of what was not durable, some of the front may have reached the disk.
+    fn crash(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.paxos.take().is_some() {
+            let kept = self.chance.below(node.disk.synced as u64..node.disk.records.len() as u64 + 1);
+            node.disk.records.truncate(usize::try_from(kept).unwrap());
+            node.disk.synced = node.disk.records.len();
+            self.reads.retain(|read| read.node != index);
+        }
+    }
+
+    fn sync(&mut self, index: usize, all: bool) {
+        let node = &mut self.nodes[index];
+        let Some(paxos) = &mut node.paxos else { return };
+        let (synced, written) = (node.disk.synced as u64, node.disk.records.len() as u64);
+        let until = if all { written } else { self.chance.below(synced..written + 1) };
+        node.disk.synced = usize::try_from(until).unwrap();
+        let number = node.disk.records[..node.disk.synced].last().map_or(0, |(number, _)| *number);
+        paxos.durable(self.now_ns, number);
+        self.settle(index);
+    }
+
+    fn deliver(&mut self, place: usize) {
+        let (from, to, message) = self.flying.swap_remove(place);
+        let index = to as usize;
+        if let Some(paxos) = &mut self.nodes[index].paxos {
+            paxos.message(self.now_ns, from, message);
+            self.settle(index);
+        }
+    }
+
+    fn wake(&mut self, index: usize) {
+        if let Some(paxos) = &mut self.nodes[index].paxos {
+            paxos.wake(self.now_ns);
+            self.settle(index);
+        }
+    }
+
+    fn propose(&mut self, index: usize) -> Option<(Slot, Bytes)> {
+        self.next_value += 1;
+        let value = Bytes::from(self.next_value.to_string());
+        let paxos = self.nodes[index].paxos.as_mut()?;
+        let slot = if paxos.has_room() { paxos.propose(self.now_ns, value.clone()) } else { None };
+        self.proposed.insert(value.clone());
+        self.settle(index);
+        slot.map(|slot| (slot, value))
+    }
+
+    fn read(&mut self, index: usize) {
+        let number = self.chance.next_u64();
+        let at_least = self.chosen.last_key_value().map_or(0, |(slot, _)| *slot);
+        let Some(paxos) = &mut self.nodes[index].paxos else { return };
+        if paxos.read(number).is_some() {
+            self.reads.push(Read { node: index, number, at_least });
+            self.settle(index);
+        }
+    }
+
+    /// Snapshots what is applied and forgets up to a slot at or below.
+    fn compact(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let Some(paxos) = &mut node.paxos else { return };
+        let slot = self.chance.below(node.disk.snapshot..paxos.chosen() + 1);
+        node.disk.snapshot = slot.max(node.disk.snapshot);
+        paxos.compact(slot.max(paxos.compacted()));
+    }
+
+    /// Does what the machine of `index` wants, and checks each thing that must hold.
+    fn settle(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let me = u32::try_from(index).unwrap();
+        let actions: Vec<_> = node.paxos.as_mut().unwrap().actions().collect();
+        for action in actions {
+            let node = &mut self.nodes[index];
+            match action {
+                Action::Send { to, message } => self.flying.push((me, to, message)),
+                Action::Persist(record) => {
+                    node.disk.records.push((node.next_record, record));
+                    node.next_record += 1;
+                }
+                Action::Choose { slot, value } => {
+                    assert_eq!(slot, node.applied + 1, "in order, without gaps");
+                    node.applied = slot;
+                    assert!(self.proposed.contains(&value), "{value:?} was never proposed");
+                    let before = self.chosen.entry(slot).or_insert_with(|| value.clone());
+                    assert_eq!(*before, value, "two values for slot {slot}");
+                }
+                Action::Lead(ballot) => {
+                    let leader = *self.leaders.entry(ballot).or_insert(index);
+                    assert_eq!(leader, index, "two leaders of one ballot");
+                }
+                Action::Follow => self.reads.retain(|read| read.node != index),
+                Action::Promised(ballot) => self.promised[index] = self.promised[index].max(ballot),
+                Action::Accepted { ballot, .. } => {
+                    assert!(ballot >= self.promised[index], "a promise was forgotten");
+                }
+                Action::Read(number) => self.answer(index, number),
+                Action::SendSnapshot { to } => self.send_snapshot(index, to as usize),
+            }
+        }
+    }
+
+    fn answer(&mut self, index: usize, number: u64) {
+        let place = self.reads.iter().position(|read| read.node == index && read.number == number);
+        let read = self.reads.swap_remove(place.expect("a read is answered once"));
+        let applied = self.nodes[index].applied;
+        assert!(applied >= read.at_least, "a read missed slot {} at {applied}", read.at_least);
+        self.reads_done += 1;
+    }
+
+    fn send_snapshot(&mut self, from: usize, to: usize) {
+        let slot = self.nodes[from].applied;
+        let node = &mut self.nodes[to];
+        let Some(paxos) = &mut node.paxos else { return };
+        if slot > node.applied {
+            (node.applied, node.disk.snapshot) = (slot, slot);
+            paxos.installed(self.now_ns, slot);
+            self.settle(to);
+        }
+    }
+
+    /// One step of chance. `hostile` lets messages and processes get lost.
+    fn step(&mut self, hostile: bool) {
+        let index = usize::try_from(self.chance.below(0..self.nodes.len() as u64)).unwrap();
+        match self.chance.below(0..100) {
+            0..=49 if !self.flying.is_empty() => {
+                let place = self.chance.below(0..self.flying.len() as u64);
+                let place = usize::try_from(place).unwrap();
+                match self.chance.below(0..20) {
+                    0 | 1 if hostile => drop(self.flying.swap_remove(place)),
+                    2 if hostile => {
+                        let copy = self.flying[place].clone();
+                        self.deliver(place);
+                        self.flying.push(copy);
+                    }
+                    _ => self.deliver(place),
+                }
+            }
+            0..=64 => self.sync(index, false),
+            65..=74 => drop(self.propose(index)),
+            75..=79 => self.read(index),
+            80 if hostile => self.crash(index),
+            80..=84 if self.nodes[index].paxos.is_none() => self.start(index),
+            85 => self.compact(index),
+            _ => {
+                self.now_ns += self.chance.below(0..TIMEOUT_NS / 10);
+                self.wake(index);
+            }
+        }
+    }
+
+    /// No more faults: everything that flies arrives, everything is synced, time goes on.
+    fn heal(&mut self, for_ns: u64) {
+        let until_ns = self.now_ns + for_ns;
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].paxos.is_none() {
+                self.start(index);
+            }
+        }
+        while self.now_ns < until_ns {
+            self.drain_but(None);
+            self.step_time();
+        }
+        self.drain_but(None);
+    }
+
+    /// Lets time pass until the next replica that lives has something to do.
+    fn step_time(&mut self) {
+        let living = self.nodes.iter().filter_map(|node| node.paxos.as_ref());
+        self.now_ns = living.map(Paxos::wake_ns).min().unwrap().max(self.now_ns);
+        (0..self.nodes.len()).for_each(|index| self.wake(index));
+    }
+
+    /// Delivers all that flies and follows from it, but from and to the replica that is `cut` off.
+    fn drain_but(&mut self, cut: Option<usize>) {
+        loop {
+            (0..self.nodes.len()).for_each(|index| self.sync(index, true));
+            self.flying.retain(|(from, to, _)| ![*from, *to].iter().any(|end| cut == Some(*end as usize)));
+            if self.flying.is_empty() {
+                return;
+            }
+            while !self.flying.is_empty() {
+                self.deliver(self.flying.len() - 1);
+            }
+        }
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let leads = |node: &Node| node.paxos.as_ref().is_some_and(Paxos::leads);
+        let leaders: Vec<_> = (0..self.nodes.len()).filter(|index| leads(&self.nodes[*index])).collect();
+        (leaders.len() == 1).then(|| leaders[0])
+    }
+}
+
+/// A run of chance with faults, then without: nothing is ever chosen twice, and all is well in the end.
+fn check_run(seed: u64, replicas: u32, steps: u32) -> (usize, usize) {
+    let mut cluster = Cluster::new(seed, replicas);
+    (0..steps).for_each(|_| cluster.step(true));
+    cluster.heal(5 * TIMEOUT_NS);
+    let leader = cluster.leader().expect("one leader once all is healed");
+    let (slot, value) = cluster.propose(leader).expect("a leader takes proposals");
+    cluster.heal(TIMEOUT_NS);
+    assert_eq!(cluster.chosen.get(&slot), Some(&value));
+    for node in &cluster.nodes {
+        assert!(node.applied >= slot, "a replica did not catch up: {} of {slot}", node.applied);
+    }
+    (cluster.chosen.len(), cluster.reads_done)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn three_replicas_agree_whatever_happens_and_go_on_when_it_ends(seed in any::<u64>()) {
+        check_run(seed, 3, 1_500);
+    }
+
+    #[test]
+    fn five_replicas_agree_whatever_happens_and_go_on_when_it_ends(seed in any::<u64>()) {
+        check_run(seed, 5, 1_500);
+    }
+}
+
+#[test]
+fn the_hostile_runs_choose_and_read_much() {
+    let (chosen, reads) = (0..20)
+        .map(|seed| check_run(seed, 3, 2_000))
+        .fold((0, 0), |(chosen, reads), (more, read)| (chosen + more, reads + read));
+    assert!(chosen > 300 && reads > 20, "{chosen} chosen, {reads} read: the other tests test little");
+}
+
+#[test]
+fn a_lone_replica_leads_at_once_and_chooses_once_it_is_durable() {
+    let mut cluster = Cluster::new(1, 1);
+    cluster.now_ns = TIMEOUT_NS;
+    cluster.wake(0);
+    assert_eq!(cluster.leader(), None, "its own promise is not durable yet");
+    cluster.sync(0, true);
+    assert_eq!(cluster.leader(), Some(0));
+    let (slot, value) = cluster.propose(0).unwrap();
+    assert_eq!(cluster.chosen.get(&slot), None);
+    cluster.sync(0, true);
+    assert_eq!(cluster.chosen.get(&slot), Some(&value));
+}
+
+/// Three healed replicas and their leader.
+fn calm(seed: u64) -> (Cluster, usize) {
+    let mut cluster = Cluster::new(seed, 3);
+    cluster.heal(3 * TIMEOUT_NS);
+    let leader = cluster.leader().unwrap();
+    (cluster, leader)
+}
+
+#[test]
+fn a_new_leader_leads_within_two_election_timeouts_of_the_old_ones_death() {
+    for seed in 0..50 {
+        let (mut cluster, leader) = calm(seed);
+        cluster.crash(leader);
+        let died_ns = cluster.now_ns;
+        while cluster.leader().is_none() {
+            cluster.step_time();
+            cluster.drain_but(None);
+        }
+        let took_ns = cluster.now_ns - died_ns;
+        assert!(took_ns <= 2 * TIMEOUT_NS, "seed {seed}: it took {took_ns} ns");
+    }
+}
+
+#[test]
+fn a_leader_that_hears_nobody_steps_down_and_its_reads_are_never_answered() {
+    let (mut cluster, leader) = calm(3);
+    cluster.read(leader);
+    assert_eq!(cluster.reads.len(), 1);
+    while cluster.leader() == Some(leader) {
+        cluster.flying.clear();
+        cluster.now_ns = cluster.nodes[leader].paxos.as_ref().unwrap().wake_ns();
+        cluster.wake(leader);
+    }
+    assert_eq!((cluster.reads.len(), cluster.reads_done), (0, 0));
+}
+
+#[test]
+fn a_replica_that_was_cut_off_does_not_depose_the_leader_when_it_comes_back() {
+    let (mut cluster, leader) = calm(4);
+    let ballot = *cluster.leaders.last_key_value().unwrap().0;
+    let lonely = (leader + 1) % 3;
+    let until_ns = cluster.now_ns + 20 * TIMEOUT_NS;
+    while cluster.now_ns < until_ns {
+        cluster.step_time();
+        cluster.drain_but(Some(lonely));
+    }
+    assert!(cluster.nodes[lonely].paxos.as_ref().unwrap().leader().is_none());
+    cluster.heal(2 * TIMEOUT_NS);
+    assert_eq!(cluster.leader(), Some(leader));
+    assert_eq!(*cluster.leaders.last_key_value().unwrap().0, ballot, "no other ballot was needed");
+}
