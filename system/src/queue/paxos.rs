@@ -143,7 +143,7 @@ pub struct Paxos {
     compacted: Slot,
     /// The leader of `promised`, once it has been heard.
     leader: Option<Replica>,
-    /// All slots up to here are chosen, says the leader of `promised`.
+    /// All slots up to here are chosen, said the leader of `promised` or of a lower ballot.
     told: Slot,
     /// All slots up to here are chosen, says anybody.
     ahead: Slot,

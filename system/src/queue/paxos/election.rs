@@ -70,7 +70,6 @@ impl Paxos {
         }
         self.promised = ballot;
         self.highest = self.highest.max(ballot);
-        self.told = 0;
         let (promises, reported) = (Votes::default(), BTreeMap::new());
         self.role = Role::Preparing(Preparing { ballot, promises, reported });
         self.sleep_before_retry(now_ns);
@@ -156,7 +155,6 @@ impl Paxos {
         if ballot > self.promised {
             self.promised = ballot;
             self.highest = self.highest.max(ballot);
-            self.told = 0;
             self.follow(now_ns);
         }
     }

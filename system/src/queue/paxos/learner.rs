@@ -9,9 +9,8 @@ const LEARN_VALUES_MAX: usize = 1024;
 
 impl Paxos {
     /// Gives out, in order, what is known to be chosen by now: what a majority accepted from this leader; or, below the
-    /// slot that the leader says, what was accepted in the leader's own ballot: in it, it proposed one value a slot, and
-    /// only ever the one that was chosen before, where one was. (Hearsay of another ballot's leader would not do: a later
-    /// leader may have had another value chosen.)
+    /// slot that a leader told, what was accepted in `promised`. For what is chosen by the time of one ballot, no higher one
+    /// proposes anything else. (Hearsay of anybody else would not do: it may be about a ballot higher than `promised`.)
     pub(super) fn advance(&mut self) {
         loop {
             let slot = self.chosen + 1;
