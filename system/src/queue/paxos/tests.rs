@@ -509,6 +509,7 @@ fn what_was_accepted_is_not_taken_for_chosen_because_another_says_that_something
     acceptor.tell(0, accept(ballot, 2, "never chosen", 0));
     // Replica 2 has learnt from a later leader, whom this replica has not heard, that slot 2 is chosen.
     acceptor.tell(2, Message::Learn { first: 1, values: vec![Bytes::from_static(b"a")], chosen: 2 });
+    acceptor.tell(0, accept(ballot, 3, "also never chosen", 0));
     assert_eq!(acceptor.paxos.chosen(), 1);
     // The leader of the ballot itself may say so.
     acceptor.tell(0, Message::Heartbeat { ballot, chosen: 2, round: 0 });
