@@ -1,6 +1,7 @@
 //! The durable queue: first in, first out, kept by 2f+1 replicas, of which f may fail.
 
 pub mod client;
+mod log;
 pub mod paxos;
 
 pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
