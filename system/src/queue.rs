@@ -3,6 +3,7 @@
 pub mod client;
 mod log;
 pub mod paxos;
+pub mod state;
 
 pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
 

@@ -1,0 +1,280 @@
+//! What the replicas agree on: the jobs. A pure machine: the same entries in the same order give the same state, the same
+//! replies and the same effects on every replica.
+//!
+//! **Time** is part of the state: each entry carries the time that its leader measured since the one before, on its own
+//! monotonic clock, and the state adds it up. Leases and retention end on that clock alone, so that replicas agree on
+//! their ends, a new leader's clock need not agree with the old one's, and time in which nobody led does not count.
+//!
+//! **Order**: jobs are handed out by their place in the queue. One that comes back takes its old place, which is at the
+//! front; it blocks nobody, since others are handed out while it is out, and after so many deliveries it is set aside.
+//!
+//! **Dedup**: a key is known from its enqueueing until its result is forgotten, `retention` after the job's end.
+
+mod blobs;
+mod command;
+mod index;
+mod job;
+#[cfg(test)]
+mod tests;
+
+pub use blobs::{AsOf, BLOB_WINDOW_NS, BlobRef};
+pub use command::{Command, Effect, Entry, JobResult, Reply};
+pub use job::{Grant, Job, Stage};
+
+use super::client::Depth;
+use blobs::Blobs;
+use serde::{Deserialize, Serialize};
+use sim::history::{Digest, Id};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What bounds the state. Equal on all replicas.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// More jobs are not taken while so many wait.
+    pub waiting_max: u64,
+    /// A job that was handed out so often without an end is set aside.
+    pub deliveries_max: u32,
+    /// How long results and keys are remembered after a job's end.
+    pub retention_ns: u64,
+}
+
+/// Jobs that were set aside are kept for somebody to look at: so many times as long as results.
+const QUARANTINE_RETENTIONS: u64 = 12;
+
+/// All jobs.
+#[derive(Clone, Debug)]
+pub struct State {
+    limits: Limits,
+    core: Core,
+    keys: BTreeMap<String, u64>,
+    waiting: BTreeSet<u64>,
+    /// When the clock ends something: a lease, a delay, a retention. With the job's place.
+    due: BTreeSet<(u64, u64)>,
+    /// Places of jobs that each attempt to lease still holds.
+    attempts: BTreeMap<u64, BTreeSet<u64>>,
+    depth: Depth,
+}
+
+/// What cannot be rebuilt from the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Core {
+    clock_ns: u64,
+    position: u64,
+    token: u64,
+    /// By their place in the queue.
+    jobs: BTreeMap<u64, Job>,
+    blobs: Blobs,
+}
+
+impl State {
+    /// No jobs.
+    pub fn new(limits: Limits) -> Self {
+        Self::of(limits, Core::default())
+    }
+
+    /// The state that [`State::encode`] wrote; none where `bytes` are no such thing.
+    pub fn decode(limits: Limits, bytes: &[u8]) -> Option<Self> {
+        Some(Self::of(limits, postcard::from_bytes(bytes).ok()?))
+    }
+
+    /// The state as bytes, equal for equal states.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(&self.core).expect("the state has no types that postcard lacks")
+    }
+
+    fn of(limits: Limits, core: Core) -> Self {
+        let mut state = Self {
+            limits,
+            core: Core::default(),
+            keys: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            due: BTreeSet::new(),
+            attempts: BTreeMap::new(),
+            depth: Depth::default(),
+        };
+        for (position, job) in &core.jobs {
+            state.keys.insert(job.key.clone(), *position);
+            state.index(*position, &job.stage);
+        }
+        state.core = core;
+        state
+    }
+
+    /// Applies an entry: one reply for each command, and effects in order.
+    pub fn apply(&mut self, entry: Entry, effects: &mut Vec<Effect>) -> Vec<Reply> {
+        self.pass(entry.elapsed_ns, effects);
+        let commands = entry.commands.into_iter();
+        commands
+            .map(|command| {
+                self.core.position += 1;
+                self.execute(command, effects)
+            })
+            .collect()
+    }
+
+    fn execute(&mut self, command: Command, effects: &mut Vec<Effect>) -> Reply {
+        match command {
+            Command::Enqueue { id, key, request, body } => self.enqueue(id, key, request, body, effects),
+            Command::Lease { worker, attempt, most, lease_ns } => {
+                Reply::Leased(self.lease(&worker, attempt, most, lease_ns))
+            }
+            Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns),
+            Command::GiveBack { key, token, delay_ns } => self.give_back(&key, token, delay_ns, effects),
+            Command::Finish { key, token, result } => self.finish(&key, token, result, effects),
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        id: Id,
+        key: String,
+        request: String,
+        body: BlobRef,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
+        if let Some(position) = self.keys.get(&key).copied() {
+            let job = &self.core.jobs[&position];
+            let same = job.body == body.digest && job.request == request;
+            return if same { Reply::Enqueued { position, duplicate: true } } else { Reply::KeyReused };
+        }
+        if self.depth.waiting >= self.limits.waiting_max {
+            return Reply::Overloaded;
+        }
+        if !self.core.blobs.is_kept(&body, self.core.clock_ns) {
+            return Reply::BlobGone;
+        }
+        self.core.blobs.hold(body.digest, effects);
+        let position = self.core.position;
+        let job =
+            Job { id, key: key.clone(), request, body: body.digest, deliveries: 0, stage: Stage::Waiting };
+        self.core.jobs.insert(position, job);
+        self.keys.insert(key, position);
+        self.index(position, &Stage::Waiting);
+        effects.push(Effect::Enqueued { id, position });
+        Reply::Enqueued { position, duplicate: false }
+    }
+
+    fn lease(&mut self, worker: &str, attempt: u64, most: u32, lease_ns: u64) -> Vec<Grant> {
+        if let Some(positions) = self.attempts.get(&attempt) {
+            return positions
+                .iter()
+                .filter_map(|position| self.core.jobs[position].grant(lease_ns))
+                .collect();
+        }
+        let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
+        let positions: Vec<_> = self.waiting.iter().take(most as usize).copied().collect();
+        let mut grants = Vec::with_capacity(positions.len());
+        for position in positions {
+            self.core.token += 1;
+            let (worker, token) = (worker.to_owned(), self.core.token);
+            let job = self.core.jobs.get_mut(&position).expect("what waits is there");
+            job.deliveries += 1;
+            self.enter(position, Stage::Leased { worker, token, attempt, expires_ns });
+            grants.extend(self.core.jobs[&position].grant(lease_ns));
+        }
+        grants
+    }
+
+    fn extend(&mut self, key: &str, token: u64, lease_ns: u64) -> Reply {
+        let Some((position, stage)) = self.leased(key, token) else { return Reply::Fenced };
+        let Stage::Leased { worker, token, attempt, .. } = stage else { unreachable!("it is leased") };
+        let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
+        self.enter(position, Stage::Leased { worker, token, attempt, expires_ns });
+        Reply::Done
+    }
+
+    fn give_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
+        let Some((position, stage)) = self.leased(key, token) else { return Reply::Fenced };
+        let Stage::Leased { worker, .. } = stage else { unreachable!("it is leased") };
+        let until_ns = self.core.clock_ns.saturating_add(delay_ns);
+        let stage = if delay_ns == 0 { Stage::Waiting } else { Stage::Delayed { until_ns } };
+        self.return_or_set_aside(position, stage, &format!("{worker} gave it back"), effects);
+        Reply::Done
+    }
+
+    fn finish(&mut self, key: &str, token: u64, result: JobResult, effects: &mut Vec<Effect>) -> Reply {
+        let Some((position, _)) = self.leased(key, token) else {
+            let ended = self.job(key).is_some_and(|job| job.ended_by() == Some(token));
+            return if ended { Reply::Done } else { Reply::Fenced };
+        };
+        if let JobResult::Output { output, .. } = &result {
+            if !self.core.blobs.is_kept(output, self.core.clock_ns) {
+                return Reply::BlobGone;
+            }
+            self.core.blobs.hold(output.digest, effects);
+        }
+        let (ended_ns, digest) = (self.core.clock_ns, result.digest());
+        self.enter(position, Stage::Ended { token, ended_ns, result });
+        let job = &self.core.jobs[&position];
+        let (id, key, body) = (job.id, job.key.clone(), job.body);
+        self.drop_blob(body, effects);
+        effects.push(Effect::Finished { id, position: self.core.position, output: digest, key });
+        Reply::Done
+    }
+
+    /// Adds time, and ends what it ends: leases, delays, memories. Each takes a place in the order.
+    fn pass(&mut self, elapsed_ns: u64, effects: &mut Vec<Effect>) {
+        self.core.clock_ns = self.core.clock_ns.saturating_add(elapsed_ns);
+        while let Some((_, position)) =
+            self.due.first().copied().filter(|(at_ns, _)| *at_ns <= self.core.clock_ns)
+        {
+            self.core.position += 1;
+            match self.core.jobs[&position].stage.clone() {
+                Stage::Leased { worker, .. } => {
+                    let cause = format!("the lease of {worker} expired");
+                    self.return_or_set_aside(position, Stage::Waiting, &cause, effects);
+                }
+                Stage::Delayed { .. } => self.enter(position, Stage::Waiting),
+                Stage::Ended { .. } | Stage::Quarantined { .. } => self.forget(position, effects),
+                Stage::Waiting => unreachable!("nothing ends waiting but a lease"),
+            }
+        }
+        self.core.blobs.forget_drops(self.core.clock_ns);
+    }
+
+    fn return_or_set_aside(&mut self, position: u64, back: Stage, cause: &str, effects: &mut Vec<Effect>) {
+        let job = &self.core.jobs[&position];
+        if job.deliveries < self.limits.deliveries_max {
+            return self.enter(position, back);
+        }
+        let reason = format!("delivered {} times without a result; at last {cause}", job.deliveries);
+        let (id, key, at) = (job.id, job.key.clone(), self.core.position);
+        effects.push(Effect::Quarantined { id, position: at, reason: reason.clone(), key });
+        self.enter(position, Stage::Quarantined { ended_ns: self.core.clock_ns, reason });
+    }
+
+    fn forget(&mut self, position: u64, effects: &mut Vec<Effect>) {
+        let job = self.core.jobs.remove(&position).expect("what is due is there");
+        self.unindex(position, &job.stage);
+        self.keys.remove(&job.key);
+        match job.stage {
+            Stage::Ended { result, .. } => {
+                if let Some(output) = result.digest() {
+                    self.drop_blob(output, effects);
+                }
+            }
+            _ => self.drop_blob(job.body, effects),
+        }
+    }
+
+    fn drop_blob(&mut self, digest: Digest, effects: &mut Vec<Effect>) {
+        let now = AsOf { position: self.core.position, clock_ns: self.core.clock_ns };
+        self.core.blobs.drop(digest, now, effects);
+    }
+
+    /// The job of `key` and its stage, if this token's lease is its latest and not over.
+    fn leased(&self, key: &str, token: u64) -> Option<(u64, Stage)> {
+        let position = *self.keys.get(key)?;
+        let stage = &self.core.jobs[&position].stage;
+        let held = matches!(stage, Stage::Leased { token: latest, .. } if *latest == token);
+        held.then(|| (position, stage.clone()))
+    }
+
+    /// Moves a job to another stage.
+    fn enter(&mut self, position: u64, stage: Stage) {
+        let job = self.core.jobs.get_mut(&position).expect("it is there");
+        let before = std::mem::replace(&mut job.stage, stage.clone());
+        self.unindex(position, &before);
+        self.index(position, &stage);
+    }
+}

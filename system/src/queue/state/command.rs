@@ -1,0 +1,156 @@
+//! What goes into the state machine and what comes out.
+
+use super::{BlobRef, Grant};
+use serde::{Deserialize, Serialize};
+use sim::history::{Digest, Id};
+
+/// What a slot holds: commands, and how much time has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Since the leader's entry before, or since it began to lead.
+    pub elapsed_ns: u64,
+    /// In order.
+    pub commands: Vec<Command>,
+}
+
+/// What the leader is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Take a job.
+    Enqueue {
+        /// Its identity.
+        id: Id,
+        /// Its idempotency key.
+        key: String,
+        /// What to do.
+        request: String,
+        /// With what.
+        body: BlobRef,
+    },
+    /// Hand jobs out.
+    Lease {
+        /// To whom.
+        worker: String,
+        /// A number that nobody else uses, so that asking again gives the same jobs.
+        attempt: u64,
+        /// How many at most.
+        most: u32,
+        /// For how long.
+        lease_ns: u64,
+    },
+    /// Keep a job for longer.
+    Extend {
+        /// The job's key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// For how long from now on.
+        lease_ns: u64,
+    },
+    /// Give a job back undone.
+    GiveBack {
+        /// The job's key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// Not to be handed out again before.
+        delay_ns: u64,
+    },
+    /// End a job.
+    Finish {
+        /// The job's key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// With what.
+        result: JobResult,
+    },
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobResult {
+    /// With an output.
+    Output {
+        /// Its media type.
+        content_type: String,
+        /// Where it is.
+        output: BlobRef,
+    },
+    /// With a refusal of the input.
+    Refused {
+        /// The HTTP status that says so.
+        status: u16,
+        /// A word for machines.
+        code: String,
+        /// A sentence for people.
+        message: String,
+    },
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The job has this place.
+    Enqueued {
+        /// Its place.
+        position: u64,
+        /// Whether it had it before.
+        duplicate: bool,
+    },
+    /// The key belongs to another job.
+    KeyReused,
+    /// Too many jobs wait.
+    Overloaded,
+    /// The blob may be gone by now: store it again.
+    BlobGone,
+    /// These jobs were handed out.
+    Leased(Vec<Grant>),
+    /// It is done.
+    Done,
+    /// The lease is over.
+    Fenced,
+}
+
+/// What follows from an entry, beside the replies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A job was taken.
+    Enqueued {
+        /// Its identity.
+        id: Id,
+        /// Its place.
+        position: u64,
+    },
+    /// A job ended well, or with a refusal.
+    Finished {
+        /// Its identity.
+        id: Id,
+        /// The place of the command that ended it.
+        position: u64,
+        /// Its output; none with a refusal.
+        output: Option<Digest>,
+        /// Its key.
+        key: String,
+    },
+    /// A job was set aside.
+    Quarantined {
+        /// Its identity.
+        id: Id,
+        /// The place of the command, or of the moment, that did it.
+        position: u64,
+        /// Why.
+        reason: String,
+        /// Its key.
+        key: String,
+    },
+    /// A blob is needed.
+    Hold(Digest),
+    /// A blob is not needed any more.
+    Drop {
+        /// Which.
+        digest: Digest,
+        /// Where in the order that is so; what was stored after this is another matter.
+        position: u64,
+    },
+}

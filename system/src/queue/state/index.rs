@@ -1,0 +1,100 @@
+//! What is kept beside the jobs to find them, and what others may ask.
+
+use super::{AsOf, Depth, Job, QUARANTINE_RETENTIONS, Stage, State};
+use sim::history::Digest;
+
+impl State {
+    /// How many jobs there are.
+    pub fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// The job of `key`.
+    pub fn job(&self, key: &str) -> Option<&Job> {
+        self.core.jobs.get(self.keys.get(key)?)
+    }
+
+    /// How many jobs could be handed out at once.
+    pub fn ready(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How far the order was applied.
+    pub fn as_of(&self) -> AsOf {
+        AsOf { position: self.core.position, clock_ns: self.core.clock_ns }
+    }
+
+    /// When, in the state's time, something ends by itself; none where nothing does.
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.due.first().map(|(at_ns, _)| *at_ns)
+    }
+
+    /// Whether a job needs the blob.
+    pub fn needs(&self, digest: Digest) -> bool {
+        self.core.blobs.is_needed(digest)
+    }
+
+    /// All blobs that jobs need.
+    pub fn needed_blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.core.blobs.needed()
+    }
+
+    /// When a stage ends by itself.
+    fn due_ns(&self, stage: &Stage) -> Option<u64> {
+        let retention_ns = self.limits.retention_ns;
+        match stage {
+            Stage::Waiting => None,
+            Stage::Delayed { until_ns } => Some(*until_ns),
+            Stage::Leased { expires_ns, .. } => Some(*expires_ns),
+            Stage::Ended { ended_ns, .. } => Some(ended_ns.saturating_add(retention_ns)),
+            Stage::Quarantined { ended_ns, .. } => {
+                Some(ended_ns.saturating_add(retention_ns.saturating_mul(QUARANTINE_RETENTIONS)))
+            }
+        }
+    }
+
+    fn count(&mut self, stage: &Stage) -> &mut u64 {
+        match stage {
+            Stage::Waiting | Stage::Delayed { .. } => &mut self.depth.waiting,
+            Stage::Leased { .. } => &mut self.depth.leased,
+            Stage::Ended { .. } => &mut self.depth.done,
+            Stage::Quarantined { .. } => &mut self.depth.quarantined,
+        }
+    }
+
+    /// The job at `position` is in `stage` now.
+    pub(super) fn index(&mut self, position: u64, stage: &Stage) {
+        *self.count(stage) += 1;
+        self.due.extend(self.due_ns(stage).map(|at_ns| (at_ns, position)));
+        match stage {
+            Stage::Waiting => {
+                self.waiting.insert(position);
+            }
+            Stage::Leased { attempt, .. } => {
+                self.attempts.entry(*attempt).or_default().insert(position);
+            }
+            _ => {}
+        }
+    }
+
+    /// The job at `position` is not in `stage` any more.
+    pub(super) fn unindex(&mut self, position: u64, stage: &Stage) {
+        *self.count(stage) -= 1;
+        if let Some(at_ns) = self.due_ns(stage) {
+            self.due.remove(&(at_ns, position));
+        }
+        match stage {
+            Stage::Waiting => {
+                self.waiting.remove(&position);
+            }
+            Stage::Leased { attempt, .. } => {
+                let positions = self.attempts.get_mut(attempt).expect("what is leased was asked for");
+                positions.remove(&position);
+                if positions.is_empty() {
+                    self.attempts.remove(attempt);
+                }
+            }
+            _ => {}
+        }
+    }
+}
