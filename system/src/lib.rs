@@ -9,6 +9,7 @@ pub mod client;
 pub mod http;
 pub mod queue;
 pub mod resize;
+pub mod rpc;
 mod stack;
 pub mod wire;
 pub mod worker;

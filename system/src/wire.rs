@@ -74,6 +74,17 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// The front of the header, where its end is of no interest here.
+    ///
+    /// # Errors
+    /// [`WireError::Header`] where it does not begin with a `T`.
+    pub fn front<T: DeserializeOwned>(&self) -> Result<T, WireError> {
+        let taken = postcard::take_from_bytes(&self.header);
+        taken.map(|(value, _)| value).map_err(|error| WireError::Header(error.to_string()))
+    }
+}
+
 /// One frame, ready to be sent: first `head`, then `blob`, which is empty where it was small enough to be part of `head`.
 #[derive(Clone, Debug)]
 pub struct Encoded {

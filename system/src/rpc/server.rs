@@ -1,0 +1,150 @@
+//! The side that is called.
+
+use super::{Ask, OUTBOX_FRAMES, Say, write_all};
+use crate::wire::{self, Decoder, Encoded, WireError};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sim::net::{OwnedReadHalf, Peer, TcpListener, TcpStream};
+use sim::task;
+use sim::time::{Instant, sleep_until};
+use std::io;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A connection on which nothing comes for so long is closed: its caller may have vanished without a word.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// A request that came.
+pub struct Incoming<Q, R> {
+    /// What is asked.
+    pub request: Q,
+    /// The bytes beside it.
+    pub blob: Bytes,
+    /// When the answer is of no use any more; far away for a message without reply.
+    pub deadline: Instant,
+    /// Takes the reply; what is replied to a message without reply goes nowhere.
+    pub replier: Replier<R>,
+}
+
+/// Takes the reply to one request. Dropped, it leaves the caller to its own patience.
+pub struct Replier<R> {
+    number: Option<u64>,
+    outbox: mpsc::Sender<Encoded>,
+    types: PhantomData<fn(R)>,
+}
+
+impl<R: Serialize> Replier<R> {
+    /// Sends the reply. One for which there is no room is lost, as if the connection had broken.
+    pub fn reply(self, reply: R, blob: Bytes) {
+        let Some(number) = self.number else { return };
+        if let Ok(frame) = wire::encode(&Say::Reply { number, reply }, blob) {
+            let _ = self.outbox.try_send(frame);
+        }
+    }
+
+    /// Whether the connection to the caller is gone.
+    pub fn is_closed(&self) -> bool {
+        self.outbox.is_closed()
+    }
+}
+
+/// Accepts connections and gives each request to `handle`, one at a time for each connection: what takes long must be
+/// handed on. Returns only where the port fails.
+///
+/// # Errors
+/// Where the port fails.
+pub async fn listen<Q, R, H, F>(listener: TcpListener, handle: H) -> io::Result<()>
+where
+    Q: DeserializeOwned + Send + 'static,
+    R: Send + 'static,
+    H: Fn(Peer, Incoming<Q, R>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send,
+{
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let handle = handle.clone();
+        // A connection that ends in an error is its caller's to notice.
+        task::spawn(async move { drop(serve(stream, peer, handle).await) });
+    }
+}
+
+async fn serve<Q, R, H, F>(stream: TcpStream, peer: Peer, handle: H) -> io::Result<()>
+where
+    Q: DeserializeOwned,
+    H: Fn(Peer, Incoming<Q, R>) -> F,
+    F: Future<Output = ()>,
+{
+    let (mut reading, writing) = stream.into_split();
+    let (outbox, frames) = mpsc::channel(OUTBOX_FRAMES);
+    // Ends when the last replier is gone, or with the connection.
+    let writer = task::spawn(write_all(writing, frames));
+    let ended = serve_requests(&mut reading, &peer, &outbox, handle).await;
+    writer.abort();
+    ended
+}
+
+async fn serve_requests<Q, R, H, F>(
+    reading: &mut OwnedReadHalf,
+    peer: &Peer,
+    outbox: &mpsc::Sender<Encoded>,
+    handle: H,
+) -> io::Result<()>
+where
+    Q: DeserializeOwned,
+    H: Fn(Peer, Incoming<Q, R>) -> F,
+    F: Future<Output = ()>,
+{
+    let mut decoder = Decoder::default();
+    let mut heard = Instant::now();
+    let mut idle = pin!(sleep_until(heard + IDLE_MAX));
+    loop {
+        tokio::select! {
+            biased;
+            chunk = reading.receive() => {
+                let Some(chunk) = chunk? else { return Ok(()) };
+                heard = Instant::now();
+                decoder.push(chunk);
+                while let Some(frame) = decoder.next_frame()? {
+                    let ask = frame.header()?;
+                    if let Some(incoming) = incoming(ask, frame.blob, outbox)? {
+                        handle(peer.clone(), incoming).await;
+                    }
+                }
+            }
+            () = &mut idle => {
+                if heard.elapsed() >= IDLE_MAX {
+                    return Ok(());
+                }
+                idle.as_mut().reset(heard + IDLE_MAX);
+            }
+        }
+    }
+}
+
+/// The request of a frame; a ping is answered at once.
+fn incoming<Q, R>(
+    ask: Ask<Q>,
+    blob: Bytes,
+    outbox: &mpsc::Sender<Encoded>,
+) -> Result<Option<Incoming<Q, R>>, WireError> {
+    let replier = |number| Replier { number, outbox: outbox.clone(), types: PhantomData };
+    Ok(match ask {
+        Ask::Ping => {
+            let pong = wire::encode(&Say::<()>::Pong, Bytes::new())?;
+            // A full outbox is sign of life enough.
+            let _ = outbox.try_send(pong);
+            None
+        }
+        Ask::Call { number, budget_ns, request } => {
+            let deadline = Instant::now() + Duration::from_nanos(budget_ns);
+            Some(Incoming { request, blob, deadline, replier: replier(Some(number)) })
+        }
+        Ask::Tell(request) => {
+            let deadline = Instant::from_nanos(u64::MAX);
+            Some(Incoming { request, blob, deadline, replier: replier(None) })
+        }
+    })
+}
