@@ -5,6 +5,7 @@
 //! judged elsewhere.
 
 pub mod api;
+pub mod blobs;
 pub mod client;
 pub mod http;
 pub mod queue;

@@ -1,151 +1,34 @@
 //! The queue as its users see it: API servers, workers, and whoever asks whether all is done.
 
+mod ask;
+mod types;
+
+pub use types::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueError};
+
+use super::protocol::{Progress, Request, Response};
+use super::state::{BlobRef, Grant, JobResult};
+use ask::Replicas;
 use bytes::Bytes;
-use sim::history::{Digest, Id};
+use sim::history::Digest;
 use sim::stack::Deployment;
-use sim::time::Instant;
+use sim::time::{Instant, timeout};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// A way to the queue: finds the leader, follows redirects, tries other replicas until the deadline. Cheap to clone;
 /// clones share their connections.
 #[derive(Clone)]
 pub struct QueueClient {
-    deployment: Arc<Deployment>,
-}
-
-/// A job to be done once.
-#[derive(Clone, Debug)]
-pub struct NewJob {
-    /// The identity of the request on its whole way.
-    pub id: Id,
-    /// The idempotency key: what is enqueued again under it is the same job.
-    pub key: String,
-    /// What to do with the body, in words of the API servers and workers.
-    pub request: String,
-    /// The input.
-    pub body: Bytes,
-}
-
-/// The queue promised to keep a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Enqueued {
-    /// The job's place in the queue's order.
-    pub position: u64,
-    /// Whether the job was there before.
-    pub duplicate: bool,
-}
-
-/// How far a job is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobStatus {
-    /// No worker has it.
-    Waiting,
-    /// A worker holds its lease.
-    Running,
-    /// It has an output.
-    Done {
-        /// The output's media type.
-        content_type: String,
-        /// The output's digest: what [`QueueClient::output`] takes.
-        output: Digest,
-    },
-    /// Its input was refused for good.
-    Refused {
-        /// The HTTP status that says so.
-        status: u16,
-        /// A word for machines.
-        code: String,
-        /// A sentence for people.
-        message: String,
-    },
-    /// It was set aside, after too many deliveries.
-    Quarantined {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A job to work on, until its lease ends.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    /// The identity of the request on its whole way.
-    pub id: Id,
-    /// The idempotency key.
-    pub key: String,
-    /// What to do with the body.
-    pub request: String,
-    /// The input.
-    pub body: Bytes,
-    /// How often the job has been handed out, this time included.
-    pub delivery: u32,
-    /// The fencing token: greater than any earlier one. The queue takes a result only with the latest of its job.
-    pub token: u64,
-    /// How long the lease lasted when the queue answered.
-    pub expires_in: Duration,
-}
-
-/// What came of a job.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// An output.
-    Output {
-        /// Its media type.
-        content_type: String,
-        /// The output itself.
-        bytes: Bytes,
-    },
-    /// A refusal of the input, for good.
-    Refused {
-        /// The HTTP status that says so.
-        status: u16,
-        /// A word for machines.
-        code: String,
-        /// A sentence for people.
-        message: String,
-    },
-}
-
-/// How many jobs there are, by how far they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// No worker has them.
-    pub waiting: u64,
-    /// Workers hold their leases.
-    pub leased: u64,
-    /// They are over and remembered, refusals included.
-    pub done: u64,
-    /// They were set aside.
-    pub quarantined: u64,
-}
-
-/// Why the queue did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QueueError {
-    /// The queue holds as many waiting jobs as it may.
-    #[error("the queue is full: try again later")]
-    Overloaded,
-    /// The key belongs to a job with another body or request.
-    #[error("the idempotency key belongs to another request: use a new key")]
-    KeyReused,
-    /// The lease ended before; the job may be another worker's by now.
-    #[error("the lease has ended: drop the job")]
-    Fenced,
-    /// The deadline passed. What was asked may be done all the same, and may be asked again.
-    #[error("the deadline passed before the queue answered")]
-    DeadlineExceeded,
-    /// The queue has no such output, or not any more.
-    #[error("the queue has no such output: it may have expired")]
-    NotFound,
-    /// No replica could do it.
-    #[error("no replica of the queue could answer: {0}")]
-    Unavailable(String),
+    replicas: Arc<Replicas>,
 }
 
 impl QueueClient {
     /// The queue of `deployment`. Opens no connection yet.
     pub fn new(deployment: &Arc<Deployment>) -> Self {
-        Self { deployment: deployment.clone() }
+        Self { replicas: Arc::new(Replicas::new(deployment)) }
     }
 
     /// Hands a job in; on return it is kept for good. The same key with the same request and body is the earlier job.
@@ -153,8 +36,17 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::Overloaded`], [`QueueError::KeyReused`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn enqueue(&self, job: NewJob, deadline: Instant) -> Result<Enqueued, QueueError> {
-        let _ = (job, deadline);
-        Err(self.unreachable())
+        let NewJob { id, key, request, body } = job;
+        let response = self.with_blob(body, deadline, |body| Request::Enqueue {
+            id,
+            key: key.clone(),
+            request: request.clone(),
+            body,
+        });
+        match within(deadline, response).await? {
+            Response::Enqueued { position, duplicate } => Ok(Enqueued { position, duplicate }),
+            other => Err(error_of(&other)),
+        }
     }
 
     /// How far the job under `key` is, none where there is no such job; waits up to `wait` for its end. Linearizable.
@@ -167,8 +59,12 @@ impl QueueClient {
         wait: Duration,
         deadline: Instant,
     ) -> Result<Option<JobStatus>, QueueError> {
-        let _ = (key, wait, deadline);
-        Err(self.unreachable())
+        let until = Instant::now() + wait;
+        let request = || Request::Status { key: key.to_owned(), wait_ns: nanoseconds_until(until) };
+        match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Status(progress) => Ok(progress.map(status_of)),
+            other => Err(error_of(&other)),
+        }
     }
 
     /// The output whose digest a status gave.
@@ -176,8 +72,7 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::NotFound`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn output(&self, digest: Digest, deadline: Instant) -> Result<Bytes, QueueError> {
-        let _ = (digest, deadline);
-        Err(self.unreachable())
+        within(deadline, self.replicas.blob(digest, deadline)).await
     }
 
     /// Takes up to `most` jobs to work on, oldest first; waits up to `wait` for the first. Empty where none came.
@@ -191,8 +86,37 @@ impl QueueClient {
         wait: Duration,
         deadline: Instant,
     ) -> Result<Vec<Lease>, QueueError> {
-        let _ = (worker, most, wait, deadline);
-        Err(self.unreachable())
+        let (attempt, until) = (self.replicas.draw(), Instant::now() + wait);
+        let request = || {
+            let (worker, wait_ns) = (worker.to_owned(), nanoseconds_until(until));
+            Request::Lease { worker, attempt, most, wait_ns }
+        };
+        let grants = match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Leased(grants) => grants,
+            other => return Err(error_of(&other)),
+        };
+        let granted = Instant::now();
+        let bodies = grants.iter().map(|grant| self.output(grant.body, deadline));
+        let bodies = all(bodies).await;
+        let mut leases = Vec::with_capacity(grants.len());
+        for (grant, body) in grants.into_iter().zip(bodies) {
+            match body {
+                Ok(body) => leases.push(lease_of(grant, body, granted)),
+                // Somebody else may reach its body: does not keep the job until the lease expires.
+                Err(_) => self.return_without_body(grant),
+            }
+        }
+        Ok(leases)
+    }
+
+    fn return_without_body(&self, grant: Grant) {
+        let client = self.clone();
+        sim::task::spawn(async move {
+            let deadline = Instant::now() + Duration::from_nanos(grant.lease_ns);
+            let lease = lease_of(grant, Bytes::new(), Instant::now());
+            // Where this fails too, the lease expires.
+            let _ = client.give_back(&lease, RETURN_DELAY, deadline).await;
+        });
     }
 
     /// Keeps a lease for another full length, which is returned.
@@ -200,8 +124,11 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::Fenced`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn extend(&self, lease: &Lease, deadline: Instant) -> Result<Duration, QueueError> {
-        let _ = (lease, deadline);
-        Err(self.unreachable())
+        let request = || Request::Extend { key: lease.key.clone(), token: lease.token };
+        match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Extended { lease_ns } => Ok(Duration::from_nanos(lease_ns)),
+            other => Err(error_of(&other)),
+        }
     }
 
     /// Gives a job back undone, to be handed out again after `delay`.
@@ -214,8 +141,12 @@ impl QueueClient {
         delay: Duration,
         deadline: Instant,
     ) -> Result<(), QueueError> {
-        let _ = (lease, delay, deadline);
-        Err(self.unreachable())
+        let delay_ns = nanoseconds(delay);
+        let request = || Request::GiveBack { key: lease.key.clone(), token: lease.token, delay_ns };
+        match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Done => Ok(()),
+            other => Err(error_of(&other)),
+        }
     }
 
     /// Ends a job with its outcome; on return the outcome is kept for good. May be repeated.
@@ -223,8 +154,26 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::Fenced`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn finish(&self, lease: &Lease, outcome: Outcome, deadline: Instant) -> Result<(), QueueError> {
-        let _ = (lease, outcome, deadline);
-        Err(self.unreachable())
+        let finish = |result| Request::Finish { key: lease.key.clone(), token: lease.token, result };
+        let response = match outcome {
+            Outcome::Output { content_type, bytes } => {
+                let response = self.with_blob(bytes, deadline, |output| {
+                    finish(JobResult::Output { content_type: content_type.clone(), output })
+                });
+                within(deadline, response).await?
+            }
+            Outcome::Refused { status, code, message } => {
+                let refused = || {
+                    let (code, message) = (code.clone(), message.clone());
+                    finish(JobResult::Refused { status, code, message })
+                };
+                within(deadline, self.replicas.ask(refused, deadline)).await?
+            }
+        };
+        match response {
+            Response::Done => Ok(()),
+            other => Err(error_of(&other)),
+        }
     }
 
     /// How many jobs there are. Linearizable.
@@ -232,12 +181,91 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn depth(&self, deadline: Instant) -> Result<Depth, QueueError> {
-        let _ = deadline;
-        Err(self.unreachable())
+        match within(deadline, self.replicas.ask(|| Request::Depth, deadline)).await? {
+            Response::Depth(depth) => Ok(depth),
+            other => Err(error_of(&other)),
+        }
     }
 
-    fn unreachable(&self) -> QueueError {
-        let replicas = self.deployment.of_role("queue").count();
-        QueueError::Unavailable(format!("no way to the {replicas} replicas yet"))
+    /// Stores a blob on a majority, then asks with it; again where the queue says that it may be gone by now.
+    async fn with_blob(
+        &self,
+        bytes: Bytes,
+        deadline: Instant,
+        request: impl Fn(BlobRef) -> Request,
+    ) -> Result<Response, QueueError> {
+        loop {
+            let blob = self.replicas.store(bytes.clone(), deadline).await;
+            let response = self.replicas.ask(|| request(blob), deadline).await?;
+            if response != Response::BlobGone {
+                return Ok(response);
+            }
+        }
     }
+}
+
+/// Not to be handed out again before, where a job's body could not be fetched.
+const RETURN_DELAY: Duration = Duration::from_secs(1);
+
+/// `answer`, unless the deadline comes first.
+async fn within<T>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    timeout(deadline - Instant::now(), answer).await.unwrap_or(Err(QueueError::DeadlineExceeded))
+}
+
+/// All outputs, of futures that run side by side.
+async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut waits = false;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match Pin::new(future).poll(context) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => waits = true,
+                }
+            }
+        }
+        if waits { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    futures.into_iter().map(|(_, output)| output.expect("all are ready")).collect()
+}
+
+fn lease_of(grant: Grant, body: Bytes, granted: Instant) -> Lease {
+    let Grant { id, key, request, delivery, token, lease_ns, .. } = grant;
+    let expires_in = Duration::from_nanos(lease_ns).saturating_sub(granted.elapsed());
+    Lease { id, key, request, body, delivery, token, expires_in }
+}
+
+fn status_of(progress: Progress) -> JobStatus {
+    match progress {
+        Progress::Waiting => JobStatus::Waiting,
+        Progress::Running => JobStatus::Running,
+        Progress::Done { content_type, output } => JobStatus::Done { content_type, output },
+        Progress::Refused { status, code, message } => JobStatus::Refused { status, code, message },
+        Progress::Quarantined { reason } => JobStatus::Quarantined { reason },
+    }
+}
+
+fn error_of(response: &Response) -> QueueError {
+    match response {
+        Response::Overloaded => QueueError::Overloaded,
+        Response::KeyReused => QueueError::KeyReused,
+        Response::Fenced => QueueError::Fenced,
+        Response::TooLarge => {
+            QueueError::Unavailable("the job's key, request or message is too long".to_owned())
+        }
+        other => QueueError::Unavailable(format!("the queue's answer is to another question: {other:?}")),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn nanoseconds_until(until: Instant) -> u64 {
+    nanoseconds(until - Instant::now())
 }

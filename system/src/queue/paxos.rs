@@ -251,9 +251,9 @@ impl Paxos {
         self.wake_ns
     }
 
-    /// What is to be done, in order.
-    pub fn actions(&mut self) -> impl Iterator<Item = Action> + '_ {
-        self.actions.drain(..)
+    /// What is to be done next; none where nothing is.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
     }
 
     /// Forgets entries up to `slot`, which a durable snapshot covers.

@@ -1,6 +1,6 @@
 //! The calling side's connection: made when something is to be sent, watched while something is owed.
 
-use super::{Ask, OUTBOX_FRAMES, RpcError, Say, write_all};
+use super::{Ask, OUTBOX_FRAMES, RpcError, write_all};
 use crate::wire::{self, Decoder, Encoded, Frame, WireError};
 use bytes::Bytes;
 use serde::Deserialize;

@@ -69,6 +69,11 @@ impl Paxos {
         matches!(&self.role, Role::Leading(leading) if leading.open.len() < OPEN_SLOTS_MAX)
     }
 
+    /// Whether this replica leads and has proposals that are not known to be chosen yet.
+    pub fn has_open(&self) -> bool {
+        matches!(&self.role, Role::Leading(leading) if !leading.open.is_empty())
+    }
+
     /// Proposes `value`; where it will be, should it be chosen. None where this replica does not lead.
     pub fn propose(&mut self, now_ns: u64, value: Bytes) -> Option<Slot> {
         self.leads().then(|| self.propose_next(now_ns, value))

@@ -185,10 +185,8 @@ impl Cluster {
 
     /// Does what the machine of `index` wants, and checks each thing that must hold.
     fn settle(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
         let me = u32::try_from(index).unwrap();
-        let actions: Vec<_> = node.paxos.as_mut().unwrap().actions().collect();
-        for action in actions {
+        while let Some(action) = self.nodes[index].paxos.as_mut().unwrap().next_action() {
             let node = &mut self.nodes[index];
             match action {
                 Action::Send { to, message } => self.flying.push((me, to, message)),
@@ -464,7 +462,7 @@ impl Acceptor {
     }
 
     fn said(&mut self) -> Vec<Message> {
-        let actions: Vec<_> = self.paxos.actions().collect();
+        let actions: Vec<_> = std::iter::from_fn(|| self.paxos.next_action()).collect();
         self.written += actions.iter().filter(|action| matches!(action, Action::Persist(_))).count() as u64;
         let message = |action| match action {
             Action::Send { message, .. } => Some(message),

@@ -19,6 +19,11 @@ impl State {
         self.waiting.len()
     }
 
+    /// Whether this attempt to lease holds jobs.
+    pub fn holds_attempt(&self, attempt: u64) -> bool {
+        self.attempts.contains_key(&attempt)
+    }
+
     /// How far the order was applied.
     pub fn as_of(&self) -> AsOf {
         AsOf { position: self.core.position, clock_ns: self.core.clock_ns }

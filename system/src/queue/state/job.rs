@@ -94,6 +94,11 @@ impl Job {
         })
     }
 
+    /// Whether nothing more will happen to it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ended { .. } | Stage::Quarantined { .. })
+    }
+
     /// The token of the lease that ended it.
     pub fn ended_by(&self) -> Option<u64> {
         match self.stage {

@@ -1,0 +1,197 @@
+//! Blobs: bodies and outputs, named by their content, kept beside the queue's order and out of its log.
+//!
+//! Each replica of the queue keeps its own. Whoever has a blob to keep stores it on a majority and then tells the queue
+//! ([`Blobs::put`]); whoever needs one asks the replicas in turn ([`Blobs::get`]). The queue's state says which are needed;
+//! what a replica misses it gets from the others, and what nobody needs it throws away ([`store`] says when).
+
+mod segment;
+pub mod store;
+
+use crate::queue::state::{AsOf, BlobRef};
+use crate::rpc::{self, Call, Incoming, Remote, RpcError};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sim::history::Digest;
+use sim::net::TcpListener;
+use sim::stack::Deployment;
+use sim::task;
+use sim::time::{Instant, sleep};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use store::Store;
+
+/// The port of the blobs on a node of the queue.
+pub const BLOBS_PORT: u16 = 73;
+
+/// Silence of a replica for longer than this is taken for its death.
+pub const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How long a blob that another replica has may be on its way here too, before it is fetched.
+const REPAIR_DELAY: Duration = Duration::from_secs(2);
+/// How often files are looked through for what can be moved together.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
+
+/// What is asked of a replica's blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Store the bytes beside this.
+    Put(Digest),
+    /// Give the bytes.
+    Get(Digest),
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Stored, durably.
+    Stored(AsOf),
+    /// The bytes are beside this.
+    Found,
+    /// It does not have the blob.
+    Missing,
+}
+
+/// The blobs of all replicas.
+#[derive(Clone)]
+pub struct Blobs {
+    replicas: Vec<Remote<Request, Response>>,
+}
+
+impl Blobs {
+    /// The blobs of the queue of `deployment`.
+    pub fn new(deployment: &Deployment) -> Self {
+        let nodes = deployment.of_role("queue");
+        Self { replicas: nodes.map(|node| Remote::new(&node.name, BLOBS_PORT, PATIENCE)).collect() }
+    }
+
+    /// Stores a blob on a majority, durably.
+    ///
+    /// # Errors
+    /// Where no majority answers.
+    pub async fn put(&self, bytes: Bytes, deadline: Instant) -> Result<BlobRef, RpcError> {
+        let digest = Digest::of(&bytes);
+        let put = |replica: &Remote<_, _>| Some(replica.call(Request::Put(digest), bytes.clone(), deadline));
+        let mut calls: Vec<_> = self.replicas.iter().map(put).collect();
+        let majority = self.replicas.len() / 2 + 1;
+        // A command is only good for as long as the least informed of the majority can tell.
+        let (mut stored, mut as_of) = (0, AsOf { position: u64::MAX, clock_ns: u64::MAX });
+        let mut last = RpcError::Unreachable("there are no replicas".to_owned());
+        while stored < majority {
+            match next_answer(&mut calls).await {
+                None => return Err(last),
+                Some(Ok((Response::Stored(at), _))) => {
+                    stored += 1;
+                    as_of.position = as_of.position.min(at.position);
+                    as_of.clock_ns = as_of.clock_ns.min(at.clock_ns);
+                }
+                Some(Ok(_)) => last = RpcError::Unreachable("a replica refused a blob".to_owned()),
+                Some(Err(error)) => last = error,
+            }
+        }
+        Ok(BlobRef { digest, as_of })
+    }
+
+    /// The bytes of a blob; none where no replica that answers has it.
+    ///
+    /// # Errors
+    /// Where some replica does not answer and no other has it.
+    pub async fn get(&self, digest: Digest, deadline: Instant) -> Result<Option<Bytes>, RpcError> {
+        // Spread over the replicas, those that were reachable first.
+        let (start, count) = (usize::from(digest.0[0]), self.replicas.len());
+        let mut order: Vec<_> = (0..count).map(|turn| &self.replicas[(start + turn) % count]).collect();
+        order.sort_by_key(|replica| replica.is_down());
+        let mut failed = None;
+        for replica in order {
+            match replica.call(Request::Get(digest), Bytes::new(), deadline).await {
+                Ok((Response::Found, bytes)) if Digest::of(&bytes) == digest => return Ok(Some(bytes)),
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+}
+
+/// The first answer of calls that have not answered yet; none where all have.
+async fn next_answer(calls: &mut [Option<Call<Response>>]) -> Option<Result<(Response, Bytes), RpcError>> {
+    poll_fn(|context| {
+        let mut waits = false;
+        for slot in calls.iter_mut() {
+            let Some(call) = slot else { continue };
+            match Pin::new(call).poll(context) {
+                Poll::Ready(answer) => {
+                    *slot = None;
+                    return Poll::Ready(Some(answer));
+                }
+                Poll::Pending => waits = true,
+            }
+        }
+        if waits { Poll::Pending } else { Poll::Ready(None) }
+    })
+    .await
+}
+
+/// Serves one replica's blobs to everybody. Returns only where the port fails.
+///
+/// # Errors
+/// Where the port fails.
+pub async fn serve(store: Store, listener: TcpListener) -> io::Result<()> {
+    rpc::listen(listener, move |_, incoming: Incoming<Request, Response>| {
+        let store = store.clone();
+        // Writes and reads of one connection go side by side.
+        task::spawn(answer(store, incoming));
+        std::future::ready(())
+    })
+    .await
+}
+
+async fn answer(store: Store, incoming: Incoming<Request, Response>) {
+    let Incoming { request, blob, replier, .. } = incoming;
+    match request {
+        // Without an answer where the disk failed: the process ends.
+        Request::Put(digest) => {
+            if let Ok(as_of) = store.put(digest, blob).await {
+                replier.reply(Response::Stored(as_of), Bytes::new());
+            }
+        }
+        Request::Get(digest) => match store.get(digest).await {
+            Some(bytes) => replier.reply(Response::Found, bytes),
+            None => replier.reply(Response::Missing, Bytes::new()),
+        },
+    }
+}
+
+/// Fetches what this replica misses from the others, for ever.
+pub async fn repair(store: Store, others: Blobs) {
+    loop {
+        store.until_missing().await;
+        let mut delay = REPAIR_DELAY;
+        loop {
+            sleep(delay).await;
+            let missing = store.missing();
+            if missing.is_empty() {
+                break;
+            }
+            delay = REPAIR_DELAY.max(delay * 2).min(REPAIR_DELAY * 8);
+            for digest in missing {
+                let deadline = Instant::now() + PATIENCE * 2;
+                if let Ok(Some(bytes)) = others.get(digest, deadline).await
+                    && store.put(digest, bytes).await.is_err()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Moves blobs together so that files can go, for ever.
+pub async fn compact(store: Store) {
+    loop {
+        sleep(COMPACT_EVERY).await;
+        store.compact().await;
+    }
+}

@@ -1,0 +1,140 @@
+//! What clients ask of a replica, and what it answers.
+
+use super::client::Depth;
+use super::paxos::Replica;
+use super::state::{BlobRef, Grant, JobResult};
+use serde::{Deserialize, Serialize};
+use sim::history::{Digest, Id};
+
+/// The port of a queue's node that clients call.
+pub const CLIENTS_PORT: u16 = 72;
+/// The port of a queue's node that its peers call.
+pub const PEERS_PORT: u16 = 71;
+
+/// What clients ask. Asking twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Take a job whose body is stored.
+    Enqueue {
+        /// Its identity.
+        id: Id,
+        /// Its idempotency key.
+        key: String,
+        /// What to do.
+        request: String,
+        /// With what.
+        body: BlobRef,
+    },
+    /// Hand jobs out.
+    Lease {
+        /// To whom.
+        worker: String,
+        /// A number that nobody else uses; the same when the same jobs are asked for again.
+        attempt: u64,
+        /// How many at most.
+        most: u32,
+        /// How long to wait for the first.
+        wait_ns: u64,
+    },
+    /// Keep a job.
+    Extend {
+        /// Its key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+    },
+    /// Give a job back.
+    GiveBack {
+        /// Its key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// Not to be handed out again before.
+        delay_ns: u64,
+    },
+    /// End a job.
+    Finish {
+        /// Its key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// With what; the output is stored.
+        result: JobResult,
+    },
+    /// How far is a job?
+    Status {
+        /// Its key.
+        key: String,
+        /// How long to wait for its end.
+        wait_ns: u64,
+    },
+    /// How many jobs are there?
+    Depth,
+}
+
+/// What a replica answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Another replica leads, or none.
+    NotLeader(Option<Replica>),
+    /// The job is kept.
+    Enqueued {
+        /// Its place.
+        position: u64,
+        /// Whether it was there before.
+        duplicate: bool,
+    },
+    /// The key belongs to another job.
+    KeyReused,
+    /// Too many jobs wait.
+    Overloaded,
+    /// The command is longer than the log takes.
+    TooLarge,
+    /// The blob may be gone by now: store it again.
+    BlobGone,
+    /// These jobs were handed out.
+    Leased(Vec<Grant>),
+    /// The lease lasts so long from now on.
+    Extended {
+        /// In nanoseconds.
+        lease_ns: u64,
+    },
+    /// It is done.
+    Done,
+    /// The lease is over.
+    Fenced,
+    /// How far the job is; none where there is no such job.
+    Status(Option<Progress>),
+    /// How many jobs there are.
+    Depth(Depth),
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// No worker has it.
+    Waiting,
+    /// A worker has it.
+    Running,
+    /// It has an output.
+    Done {
+        /// The output's media type.
+        content_type: String,
+        /// The output.
+        output: Digest,
+    },
+    /// Its input was refused.
+    Refused {
+        /// The HTTP status that says so.
+        status: u16,
+        /// A word for machines.
+        code: String,
+        /// A sentence for people.
+        message: String,
+    },
+    /// It was set aside.
+    Quarantined {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,271 @@
+//! One replica's process: recovers from its disk, takes part in the order, serves clients and keeps blobs.
+//!
+//! A failure of the disk ends the process: after a failed sync nothing is known about what is durable, and starting anew
+//! from what is there is what recovery is for. A log that is damaged where it was durable ends nothing: the replica goes on
+//! serving blobs, which name themselves, and takes no part in the order, since it may have forgotten a promise.
+
+mod clients;
+mod disk;
+mod peers;
+mod replica;
+
+use super::log::{self, Durability, Log, LogError, Snapshot};
+use super::paxos::{Config, Durable, Paxos, Replica as Place};
+use super::protocol::{CLIENTS_PORT, PEERS_PORT, Request, Response};
+use super::state::{Limits, State};
+use crate::blobs::{self, BLOBS_PORT, Blobs, store};
+use crate::rpc::{self, Incoming};
+use disk::Save;
+use peers::{FromPeer, Peers};
+use replica::Replica;
+use sim::history::Fact;
+use sim::net::TcpListener;
+use sim::stack::{Deployment, Process};
+use sim::task;
+use sim::time::{Instant, sleep_until};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Events that may wait for the replica; who brings more waits too.
+const EVENTS_MAX: usize = 4096;
+/// Events that are taken in before time is looked at again.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// What happens to a replica.
+pub(self) enum Event {
+    Peer(Place, FromPeer),
+    Client(Incoming<Request, Response>),
+    Saved(Save),
+}
+
+/// What the plan says about the queue.
+#[derive(Clone, Copy)]
+pub(self) struct Settings {
+    me: Place,
+    replicas: u32,
+    durability: Durability,
+    limits: Limits,
+    lease_ns: u64,
+    election_timeout: Duration,
+}
+
+/// Why a replica's process ended.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("this node is not among the queue's")]
+    NotAmongUs,
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("the disk or a port failed: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("a task of the replica ended")]
+    Ended,
+}
+
+/// Runs one replica of the queue, its blob store included, on the process's node, until the process ends.
+pub async fn serve(process: Process) {
+    if let Err(error) = run(&process).await {
+        sim::node::record(Fact::Note { text: format!("the queue's replica ends: {error}") });
+    }
+}
+
+async fn run(process: &Process) -> Result<(), ServeError> {
+    let settings = Settings::of(process)?;
+    let deployment = &process.deployment;
+    // What fails in the background ends the process.
+    let (failed, mut failures) = mpsc::unbounded_channel::<ServeError>();
+    let recovered = match recover(settings).await {
+        Err(error @ (LogError::Damaged { .. } | LogError::Hole(_))) => {
+            let text = format!("{error}; this replica takes no part in the order any more");
+            sim::node::record(Fact::Note { text });
+            None
+        }
+        recovered => Some(recovered?),
+    };
+    let empty = State::new(settings.limits);
+    let state = recovered.as_ref().map_or(&empty, |(_, _, state)| state);
+    let needed = state.needed_blobs().collect();
+    let (store, writer) = store::Store::open(settings.durability, needed, state.as_of()).await?;
+    let blobs_port = TcpListener::bind(BLOBS_PORT).await?;
+    supervise(&failed, async move { Ok(writer.run().await?) });
+    supervise(&failed, {
+        let store = store.clone();
+        async move { Ok(blobs::serve(store, blobs_port).await?) }
+    });
+    task::spawn(blobs::compact(store.clone()));
+    if let Some((log, durable, state)) = recovered {
+        task::spawn(blobs::repair(store.clone(), Blobs::new(deployment)));
+        supervise(
+            &failed,
+            take_part(settings, deployment.clone(), store, (log, durable, state), failed.clone()),
+        );
+    }
+    Err(failures.recv().await.unwrap_or(ServeError::Ended))
+}
+
+/// Runs a part of the process; should it end, so does the process.
+fn supervise(
+    failed: &mpsc::UnboundedSender<ServeError>,
+    part: impl Future<Output = Result<(), ServeError>> + Send + 'static,
+) {
+    let failed = failed.clone();
+    task::spawn(async move {
+        let end = part.await.err().unwrap_or(ServeError::Ended);
+        // Nobody listens where another part failed first.
+        let _ = failed.send(end);
+    });
+}
+
+/// What the disk holds.
+async fn recover(settings: Settings) -> Result<(Log, Durable, State), LogError> {
+    match read_disk(settings).await {
+        Err(LogError::Damaged { .. } | LogError::Hole(_)) if settings.durability == Durability::Memory => {
+            // Nothing was ever durable, so nothing is damaged: it is forgotten, which is what not syncing means.
+            log::wipe().await?;
+            read_disk(settings).await
+        }
+        result => result,
+    }
+}
+
+async fn read_disk(settings: Settings) -> Result<(Log, Durable, State), LogError> {
+    let snapshot = log::load_snapshot(settings.durability).await?;
+    let slot = snapshot.as_ref().map_or(0, |snapshot| snapshot.slot);
+    let state = match &snapshot {
+        Some(Snapshot { slot, state }) => State::decode(settings.limits, state)
+            .ok_or_else(|| LogError::Hole(format!("the snapshot of slot {slot} is of another version")))?,
+        None => State::new(settings.limits),
+    };
+    let mut durable = Durable::from_snapshot(slot);
+    let log = Log::open(settings.durability, &mut durable).await?;
+    Ok((log, durable, state))
+}
+
+/// Takes part in the order until something fails.
+async fn take_part(
+    settings: Settings,
+    deployment: std::sync::Arc<Deployment>,
+    store: store::Store,
+    (log, durable, state): (Log, Durable, State),
+    failed: mpsc::UnboundedSender<ServeError>,
+) -> Result<(), ServeError> {
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let (log_work, log_queue) = mpsc::unbounded_channel();
+    let (durable_sender, durable_numbers) = mpsc::unbounded_channel();
+    let (saver, save_queue) = mpsc::unbounded_channel();
+    supervise(&failed, async move { Ok(disk::write_log(log, log_queue, durable_sender).await?) });
+    supervise(&failed, {
+        let (durability, events) = (settings.durability, events.clone());
+        async move { Ok(disk::save_snapshots(durability, save_queue, events).await?) }
+    });
+    let peers_port = TcpListener::bind(PEERS_PORT).await?;
+    let clients_port = TcpListener::bind(CLIENTS_PORT).await?;
+    supervise(&failed, {
+        let events = events.clone();
+        async move { Ok(peers::listen(peers_port, settings.replicas, events).await?) }
+    });
+    supervise(&failed, async move {
+        let listened = rpc::listen(clients_port, move |_, incoming| {
+            let events = events.clone();
+            async move {
+                // An error means that the process ends.
+                let _ = events.send(Event::Client(incoming)).await;
+            }
+        });
+        Ok(listened.await?)
+    });
+    let now = Instant::now();
+    let config = Config {
+        me: settings.me,
+        replicas: settings.replicas,
+        election_timeout_ns: u64::try_from(settings.election_timeout.as_nanos()).unwrap_or(u64::MAX),
+    };
+    let applied = durable.compacted;
+    let paxos = Paxos::recover(config, durable, sim::node::stream("paxos"), now.as_nanos());
+    let replica = Replica {
+        settings,
+        paxos,
+        state,
+        peers: Peers::new(&deployment, settings.me, settings.election_timeout / 2),
+        store,
+        log: log_work,
+        saver,
+        clients: Default::default(),
+        assembly: Default::default(),
+        applied,
+        records: Vec::new(),
+        written: 0,
+        chosen_bytes: 0,
+        snapshot_bytes: 0,
+        saving: false,
+        stamped: now,
+    };
+    run_replica(replica, inbox, durable_numbers).await
+}
+
+/// Takes in events as they come, in bursts, so that what comes together is proposed and written together.
+async fn run_replica(
+    mut replica: Replica,
+    mut inbox: mpsc::Receiver<Event>,
+    mut durable: mpsc::UnboundedReceiver<u64>,
+) -> Result<(), ServeError> {
+    replica.turn(Instant::now());
+    let mut armed = replica.wake_at();
+    let mut alarm = pin!(sleep_until(armed));
+    loop {
+        let mut rang = false;
+        let mut event = None;
+        let mut written = None;
+        tokio::select! {
+            biased;
+            number = durable.recv() => written = Some(number.ok_or(ServeError::Ended)?),
+            incoming = inbox.recv() => event = Some(incoming.ok_or(ServeError::Ended)?),
+            () = &mut alarm => rang = true,
+        }
+        let now = Instant::now();
+        while let Ok(number) = durable.try_recv() {
+            written = Some(number);
+        }
+        if let Some(number) = written {
+            replica.durable(now, number);
+        }
+        for _ in 0..EVENTS_AT_ONCE {
+            match event.take().or_else(|| inbox.try_recv().ok()) {
+                Some(event) => replica.event(now, event),
+                None => break,
+            }
+        }
+        replica.turn(now);
+        // An alarm that rings too early costs less than moving it at every event.
+        let wake_at = replica.wake_at();
+        if rang || wake_at < armed {
+            armed = wake_at;
+            alarm.as_mut().reset(armed);
+        }
+    }
+}
+
+impl Settings {
+    fn of(process: &Process) -> Result<Self, ServeError> {
+        let deployment = &process.deployment;
+        let names: Vec<_> = deployment.of_role("queue").map(|node| node.name.as_str()).collect();
+        let me = names.iter().position(|name| *name == process.node.name).ok_or(ServeError::NotAmongUs)?;
+        let nanoseconds = |name| u64::try_from(deployment.duration(name).as_nanos()).unwrap_or(u64::MAX);
+        Ok(Self {
+            me: u32::try_from(me).map_err(|_| ServeError::NotAmongUs)?,
+            replicas: u32::try_from(names.len()).map_err(|_| ServeError::NotAmongUs)?,
+            durability: match deployment.setting("queue.durability") {
+                "memory" => Durability::Memory,
+                _ => Durability::Disk,
+            },
+            limits: Limits {
+                waiting_max: deployment.number("queue.max-waiting"),
+                deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
+                retention_ns: nanoseconds("queue.retention"),
+            },
+            lease_ns: nanoseconds("queue.lease"),
+            election_timeout: deployment.duration("queue.election-timeout"),
+        })
+    }
+}

@@ -1,0 +1,375 @@
+//! What clients wait for: commands on their way, reads to be confirmed, leases that wait for jobs, ends of jobs.
+
+use crate::queue::paxos::{Replica, Slot};
+use crate::queue::protocol::{Progress, Request, Response};
+use crate::queue::state::{Command, Job, JobResult, Reply, Stage};
+use crate::rpc::{Incoming, Replier};
+use bytes::Bytes;
+use sim::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// More commands are not taken while so many wait to be proposed.
+const BATCH_COMMANDS_MAX: usize = 20_000;
+/// Longer commands are not taken.
+const COMMAND_BYTES_MAX: usize = 8 << 10;
+/// Commands of one entry, together.
+const ENTRY_BYTES_MAX: usize = 20 << 10;
+
+/// One client's way back.
+pub(super) type Back = Replier<Response>;
+
+/// Everything that clients wait for.
+#[derive(Default)]
+pub(super) struct Clients {
+    batch: VecDeque<(Command, Pending)>,
+    /// Proposals of this leader that are not applied yet.
+    open: BTreeMap<Slot, (Bytes, Vec<Pending>)>,
+    reads: BTreeMap<u64, Read>,
+    tickets: BTreeMap<u64, Ticket>,
+    timeouts: BTreeSet<(Instant, u64)>,
+    /// Tickets of leases that wait for jobs, in order.
+    parked: VecDeque<u64>,
+    /// Tickets of those who wait for a job's end, by its key.
+    watchers: BTreeMap<String, Vec<u64>>,
+    /// Jobs that leases on their way will take.
+    claimed: usize,
+    next_number: u64,
+}
+
+/// A command's client.
+pub(super) struct Pending {
+    deadline: Instant,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain(Back),
+    Extend(Back, u64),
+    Lease(LeaseRequest, usize),
+}
+
+/// A read to be confirmed.
+enum Read {
+    Status { key: String, until: Instant, back: Back },
+    Depth(Back),
+}
+
+/// What is done when the state may be read.
+pub(super) enum Confirmed {
+    Status { key: String, until: Instant, back: Back },
+    Depth(Back),
+}
+
+enum Ticket {
+    Lease(LeaseRequest),
+    Watch { key: String, until: Instant, back: Back },
+}
+
+struct LeaseRequest {
+    worker: String,
+    attempt: u64,
+    most: u32,
+    until: Instant,
+    back: Back,
+}
+
+impl Clients {
+    /// Takes in a request. The number of a read, where it is one: it must be confirmed.
+    pub(super) fn request(&mut self, incoming: Incoming<Request, Response>, lease_ns: u64) -> Option<u64> {
+        let Incoming { request, deadline, replier: back, .. } = incoming;
+        let until = |wait_ns| deadline.min(Instant::now() + Duration::from_nanos(wait_ns));
+        let (command, kind) = match request {
+            Request::Status { key, wait_ns } => {
+                return Some(self.read(Read::Status { key, until: until(wait_ns), back }));
+            }
+            Request::Depth => return Some(self.read(Read::Depth(back))),
+            Request::Lease { worker, attempt, most, wait_ns } => {
+                self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), back });
+                return None;
+            }
+            Request::Enqueue { id, key, request, body } => {
+                (Command::Enqueue { id, key, request, body }, Kind::Plain(back))
+            }
+            Request::Extend { key, token } => {
+                (Command::Extend { key, token, lease_ns }, Kind::Extend(back, lease_ns))
+            }
+            Request::GiveBack { key, token, delay_ns } => {
+                (Command::GiveBack { key, token, delay_ns }, Kind::Plain(back))
+            }
+            Request::Finish { key, token, result } => {
+                (Command::Finish { key, token, result }, Kind::Plain(back))
+            }
+        };
+        let pending = Pending { deadline, kind };
+        if weight(&command) > COMMAND_BYTES_MAX {
+            pending.answer(Response::TooLarge);
+        } else if self.batch.len() >= BATCH_COMMANDS_MAX {
+            pending.answer(Response::Overloaded);
+        } else {
+            self.batch.push_back((command, pending));
+        }
+        None
+    }
+
+    fn read(&mut self, read: Read) -> u64 {
+        self.next_number += 1;
+        self.reads.insert(self.next_number, read);
+        self.next_number
+    }
+
+    /// A read is confirmed.
+    pub(super) fn confirmed(&mut self, number: u64) -> Option<Confirmed> {
+        self.reads.remove(&number).map(|read| match read {
+            Read::Status { key, until, back } => Confirmed::Status { key, until, back },
+            Read::Depth(back) => Confirmed::Depth(back),
+        })
+    }
+
+    fn park(&mut self, request: LeaseRequest) {
+        let until = request.until;
+        let number = self.ticket(Ticket::Lease(request), until);
+        self.parked.push_back(number);
+    }
+
+    /// Waits until `until` for the end of the job under `key`.
+    pub(super) fn watch(&mut self, key: String, until: Instant, back: Back) {
+        let number = self.ticket(Ticket::Watch { key: key.clone(), until, back }, until);
+        self.watchers.entry(key).or_default().push(number);
+    }
+
+    fn ticket(&mut self, ticket: Ticket, until: Instant) -> u64 {
+        self.next_number += 1;
+        self.tickets.insert(self.next_number, ticket);
+        self.timeouts.insert((until, self.next_number));
+        self.next_number
+    }
+
+    fn take_ticket(&mut self, number: u64) -> Option<Ticket> {
+        let ticket = self.tickets.remove(&number)?;
+        let (Ticket::Watch { until, .. } | Ticket::Lease(LeaseRequest { until, .. })) = &ticket;
+        self.timeouts.remove(&(*until, number));
+        Some(ticket)
+    }
+
+    /// A job has ended so: those who wait for that hear of it.
+    pub(super) fn ended(&mut self, key: &str, progress: &Progress) {
+        for number in self.watchers.remove(key).unwrap_or_default() {
+            if let Some(Ticket::Watch { back, .. }) = self.take_ticket(number) {
+                back.reply(Response::Status(Some(progress.clone())), Bytes::new());
+            }
+        }
+    }
+
+    /// Gives jobs that are `ready` to those who wait for some: first come, first served.
+    pub(super) fn match_leases(&mut self, ready: usize, lease_ns: u64) {
+        while ready > self.claimed
+            && let Some(number) = self.parked.pop_front()
+        {
+            let Some(Ticket::Lease(request)) = self.take_ticket(number) else { continue };
+            if !request.back.is_closed() {
+                let claim = (request.most as usize).min(ready - self.claimed);
+                self.lease(request, claim, lease_ns);
+            }
+        }
+    }
+
+    /// Lets attempts through that hold jobs already: their clients ask again since they did not hear of it.
+    pub(super) fn repeat_leases(&mut self, holds: impl Fn(u64) -> bool, lease_ns: u64) {
+        let repeats = |number: &u64| match self.tickets.get(number) {
+            Some(Ticket::Lease(request)) => holds(request.attempt),
+            _ => false,
+        };
+        let (again, parked): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.parked).into_iter().partition(repeats);
+        self.parked = parked;
+        for number in again {
+            if let Some(Ticket::Lease(request)) = self.take_ticket(number) {
+                self.lease(request, 0, lease_ns);
+            }
+        }
+    }
+
+    fn lease(&mut self, request: LeaseRequest, claim: usize, lease_ns: u64) {
+        self.claimed += claim;
+        let (worker, attempt, most) = (request.worker.clone(), request.attempt, request.most);
+        let pending = Pending { deadline: request.until, kind: Kind::Lease(request, claim) };
+        self.batch.push_back((Command::Lease { worker, attempt, most, lease_ns }, pending));
+    }
+
+    /// The next entry's commands and their clients; those that are too late are left out. Empty where nothing waits.
+    pub(super) fn next_commands(&mut self, now: Instant) -> (Vec<Command>, Vec<Pending>) {
+        let (mut commands, mut pendings, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while bytes < ENTRY_BYTES_MAX
+            && let Some((command, pending)) = self.batch.pop_front()
+        {
+            if pending.deadline <= now {
+                self.unclaim(&pending);
+                pending.late();
+                continue;
+            }
+            bytes += weight(&command);
+            commands.push(command);
+            pendings.push(pending);
+        }
+        (commands, pendings)
+    }
+
+    /// Commands were proposed for `slot`, as `value`.
+    pub(super) fn proposed(&mut self, slot: Slot, value: Bytes, pendings: Vec<Pending>) {
+        self.open.insert(slot, (value, pendings));
+    }
+
+    /// `value` was chosen and applied for `slot`, with these replies.
+    pub(super) fn applied(&mut self, slot: Slot, value: &Bytes, replies: Vec<Reply>) {
+        let Some((proposed, pendings)) = self.open.remove(&slot) else { return };
+        let ours = proposed == *value;
+        let mut replies = replies.into_iter();
+        for pending in pendings {
+            self.unclaim(&pending);
+            match (ours, replies.next()) {
+                (true, Some(reply)) => self.reply(pending, reply),
+                // Another leader's value has the slot.
+                _ => pending.answer(Response::NotLeader(None)),
+            }
+        }
+    }
+
+    fn reply(&mut self, pending: Pending, reply: Reply) {
+        match (pending.kind, reply) {
+            (Kind::Lease(request, _), Reply::Leased(grants)) => {
+                if grants.is_empty() && request.most > 0 {
+                    // Another lease came first: waits on, at the end.
+                    return self.park(request);
+                }
+                request.back.reply(Response::Leased(grants), Bytes::new());
+            }
+            (Kind::Extend(back, lease_ns), Reply::Done) => {
+                back.reply(Response::Extended { lease_ns }, Bytes::new());
+            }
+            (kind, reply) => kind.back().reply(response(reply), Bytes::new()),
+        }
+    }
+
+    fn unclaim(&mut self, pending: &Pending) {
+        if let Kind::Lease(_, claim) = pending.kind {
+            self.claimed -= claim;
+        }
+    }
+
+    /// Whether commands wait to be proposed.
+    pub(super) fn has_commands(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// When somebody's patience ends.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.timeouts.first().map(|(until, _)| *until)
+    }
+
+    /// Answers those whose patience has ended: no jobs; or, by `progress`, how far the job is.
+    pub(super) fn expire(&mut self, now: Instant, progress: impl Fn(&str) -> Option<Progress>) {
+        while let Some((_, number)) = self.timeouts.first().copied().filter(|(until, _)| *until <= now) {
+            self.timeouts.pop_first();
+            match self.tickets.remove(&number) {
+                Some(Ticket::Lease(request)) => {
+                    self.parked.retain(|parked| *parked != number);
+                    request.back.reply(Response::Leased(Vec::new()), Bytes::new());
+                }
+                Some(Ticket::Watch { key, back, .. }) => {
+                    back.reply(Response::Status(progress(&key)), Bytes::new());
+                    if let Some(numbers) = self.watchers.get_mut(&key) {
+                        numbers.retain(|waiting| *waiting != number);
+                        if numbers.is_empty() {
+                            self.watchers.remove(&key);
+                        }
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// This replica does not lead any more: everybody must ask `leader`.
+    pub(super) fn send_away(&mut self, leader: Option<Replica>) {
+        let gone = std::mem::take(self);
+        let pendings = gone.batch.into_iter().map(|(_, pending)| pending);
+        let pendings = pendings.chain(gone.open.into_values().flat_map(|(_, pendings)| pendings));
+        let backs = pendings.map(|pending| pending.kind.back());
+        let backs = backs.chain(gone.reads.into_values().map(|read| match read {
+            Read::Status { back, .. } | Read::Depth(back) => back,
+        }));
+        let backs = backs.chain(gone.tickets.into_values().map(|ticket| match ticket {
+            Ticket::Lease(request) => request.back,
+            Ticket::Watch { back, .. } => back,
+        }));
+        backs.for_each(|back| back.reply(Response::NotLeader(leader), Bytes::new()));
+        self.next_number = gone.next_number;
+    }
+}
+
+impl Pending {
+    fn answer(self, response: Response) {
+        self.kind.back().reply(response, Bytes::new());
+    }
+
+    /// Nobody waits for a command whose deadline has passed; a worker that only wanted to know of jobs hears of none.
+    fn late(self) {
+        if let Kind::Lease(request, _) = self.kind {
+            request.back.reply(Response::Leased(Vec::new()), Bytes::new());
+        }
+    }
+}
+
+impl Kind {
+    fn back(self) -> Back {
+        match self {
+            Self::Plain(back) | Self::Extend(back, _) => back,
+            Self::Lease(request, _) => request.back,
+        }
+    }
+}
+
+fn response(reply: Reply) -> Response {
+    match reply {
+        Reply::Enqueued { position, duplicate } => Response::Enqueued { position, duplicate },
+        Reply::KeyReused => Response::KeyReused,
+        Reply::Overloaded => Response::Overloaded,
+        Reply::BlobGone => Response::BlobGone,
+        Reply::Leased(grants) => Response::Leased(grants),
+        Reply::Done => Response::Done,
+        Reply::Fenced => Response::Fenced,
+    }
+}
+
+/// How far `job` is, as clients are told.
+pub(super) fn progress(job: &Job) -> Progress {
+    match &job.stage {
+        Stage::Waiting | Stage::Delayed { .. } => Progress::Waiting,
+        Stage::Leased { .. } => Progress::Running,
+        Stage::Ended { result: JobResult::Output { content_type, output }, .. } => {
+            Progress::Done { content_type: content_type.clone(), output: output.digest }
+        }
+        Stage::Ended { result: JobResult::Refused { status, code, message }, .. } => {
+            Progress::Refused { status: *status, code: code.clone(), message: message.clone() }
+        }
+        Stage::Quarantined { reason, .. } => Progress::Quarantined { reason: reason.clone() },
+    }
+}
+
+/// About how many bytes a command is.
+fn weight(command: &Command) -> usize {
+    let strings = match command {
+        Command::Enqueue { key, request, .. } => key.len() + request.len(),
+        Command::Lease { worker, .. } => worker.len(),
+        Command::Extend { key, .. } | Command::GiveBack { key, .. } => key.len(),
+        Command::Finish { key, result, .. } => {
+            key.len()
+                + match result {
+                    JobResult::Output { content_type, .. } => content_type.len(),
+                    JobResult::Refused { code, message, .. } => code.len() + message.len(),
+                }
+        }
+    };
+    strings + 100
+}

@@ -1,0 +1,140 @@
+//! Between replicas: Paxos messages, and snapshots in parts.
+
+use super::Event;
+use crate::queue::log::Snapshot;
+use crate::queue::paxos::{Message, Replica, Slot};
+use crate::queue::protocol::PEERS_PORT;
+use crate::rpc::{self, Incoming, Remote};
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use sim::net::TcpListener;
+use sim::stack::Deployment;
+use sim::time::Instant;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How much of a snapshot one frame carries.
+const PART_BYTES: usize = 1 << 20;
+/// A peer is not sent another snapshot before: the first may be on its way.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(3);
+
+/// From one replica to another; the sender's place says which.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PeerFrame {
+    from: Replica,
+    content: Content,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Content {
+    Paxos(Message),
+    /// A part of a snapshot: the bytes beside this.
+    Part {
+        slot: Slot,
+        part: u32,
+        parts: u32,
+    },
+}
+
+/// What came from a peer.
+pub(super) enum FromPeer {
+    Paxos(Message),
+    Part { slot: Slot, part: u32, parts: u32, bytes: Bytes },
+}
+
+/// Ways to all other replicas.
+pub(super) struct Peers {
+    me: Replica,
+    remotes: BTreeMap<Replica, Remote<PeerFrame, ()>>,
+    sent_snapshot: BTreeMap<Replica, Instant>,
+}
+
+impl Peers {
+    /// The replicas of `deployment` but `me`. One that is silent for `patience` is connected anew.
+    pub(super) fn new(deployment: &Deployment, me: Replica, patience: Duration) -> Self {
+        let nodes = (0..).zip(deployment.of_role("queue"));
+        let others = nodes.filter(|(replica, _)| *replica != me);
+        let remotes = others.map(|(replica, node)| (replica, Remote::new(&node.name, PEERS_PORT, patience)));
+        Self { me, remotes: remotes.collect(), sent_snapshot: BTreeMap::new() }
+    }
+
+    pub(super) fn send(&self, to: Replica, message: Message) {
+        self.remotes[&to].tell(PeerFrame { from: self.me, content: Content::Paxos(message) }, Bytes::new());
+    }
+
+    /// Whether the peer may be sent a snapshot now.
+    pub(super) fn may_send_snapshot(&mut self, to: Replica) -> bool {
+        let now = Instant::now();
+        let before = self.sent_snapshot.get(&to);
+        let may = before.is_none_or(|before| now - *before >= SNAPSHOT_EVERY);
+        if may {
+            self.sent_snapshot.insert(to, now);
+        }
+        may
+    }
+
+    pub(super) fn send_snapshot(&self, to: Replica, snapshot: &Snapshot) {
+        let parts = snapshot.state.len().div_ceil(PART_BYTES).max(1);
+        for part in 0..parts {
+            let bytes =
+                snapshot.state.slice(part * PART_BYTES..((part + 1) * PART_BYTES).min(snapshot.state.len()));
+            let number = |count| u32::try_from(count).expect("a snapshot has fewer than 2^32 parts");
+            let content = Content::Part { slot: snapshot.slot, part: number(part), parts: number(parts) };
+            self.remotes[&to].tell(PeerFrame { from: self.me, content }, bytes);
+        }
+    }
+}
+
+/// Takes in what the other replicas send. Returns only where the port fails.
+pub(super) async fn listen(
+    listener: TcpListener,
+    replicas: u32,
+    events: mpsc::Sender<Event>,
+) -> io::Result<()> {
+    rpc::listen(listener, move |_, incoming: Incoming<PeerFrame, ()>| {
+        let events = events.clone();
+        async move {
+            let PeerFrame { from, content } = incoming.request;
+            if from >= replicas {
+                return;
+            }
+            let content = match content {
+                Content::Paxos(message) => FromPeer::Paxos(message),
+                Content::Part { slot, part, parts } => {
+                    FromPeer::Part { slot, part, parts, bytes: incoming.blob }
+                }
+            };
+            // An error means that the process ends.
+            let _ = events.send(Event::Peer(from, content)).await;
+        }
+    })
+    .await
+}
+
+/// A snapshot that is coming in.
+#[derive(Default)]
+pub(super) struct Assembly {
+    slot: Slot,
+    parts: Vec<Bytes>,
+}
+
+impl Assembly {
+    /// Takes the next part; parts of one snapshot come in order. The snapshot, once it is whole.
+    pub(super) fn add(&mut self, slot: Slot, part: u32, parts: u32, bytes: Bytes) -> Option<Snapshot> {
+        if part == 0 {
+            (self.slot, self.parts) = (slot, Vec::new());
+        }
+        if slot != self.slot || part as usize != self.parts.len() {
+            return None;
+        }
+        self.parts.push(bytes);
+        if self.parts.len() < parts as usize {
+            return None;
+        }
+        let mut state = BytesMut::new();
+        self.parts.drain(..).for_each(|part| state.extend_from_slice(&part));
+        Some(Snapshot { slot, state: state.freeze() })
+    }
+}

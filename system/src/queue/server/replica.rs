@@ -1,0 +1,275 @@
+//! One replica at work: the order, the state, the disk, peers and clients, joined. Does no I/O of its own, so that each
+//! event is dealt with at once and in full.
+
+use super::clients::{Clients, Confirmed, progress};
+use super::disk::{LogWork, Save};
+use super::peers::{Assembly, FromPeer, Peers};
+use super::{Event, Settings};
+use crate::blobs::store::Store;
+use crate::queue::log::Snapshot;
+use crate::queue::paxos::{Action, Paxos, Record, Replica as Place, Slot};
+use crate::queue::protocol::{Request, Response};
+use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
+use crate::rpc::Incoming;
+use bytes::Bytes;
+use sim::history::{Digest, Fact};
+use sim::node::record;
+use sim::time::Instant;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// There is one group of replicas.
+const GROUP: u32 = 0;
+/// A snapshot is taken when so much was chosen since the last, or twice the last one's size, where that is more.
+const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
+/// Entries below a snapshot that stay in memory for peers that lag a little.
+const KEPT_SLOTS: Slot = 2_000;
+/// The most time that one entry passes on: what nobody has an interest in need not be counted.
+const ELAPSED_MAX: Duration = Duration::from_nanos(BLOB_WINDOW_NS / 4);
+
+/// One replica.
+pub(super) struct Replica {
+    pub(super) settings: Settings,
+    pub(super) paxos: Paxos,
+    pub(super) state: State,
+    pub(super) peers: Peers,
+    pub(super) store: Store,
+    pub(super) log: mpsc::UnboundedSender<LogWork>,
+    pub(super) saver: mpsc::UnboundedSender<Save>,
+    pub(super) clients: Clients,
+    pub(super) assembly: Assembly,
+    /// The last slot that is in `state`.
+    pub(super) applied: Slot,
+    /// Records that are to be written, and the last one's number.
+    pub(super) records: Vec<Record>,
+    pub(super) written: u64,
+    /// Chosen since the last snapshot, in bytes; that snapshot's size; whether one is being saved.
+    pub(super) chosen_bytes: usize,
+    pub(super) snapshot_bytes: usize,
+    pub(super) saving: bool,
+    /// Up to when this leader has passed time on.
+    pub(super) stamped: Instant,
+}
+
+impl Replica {
+    /// Takes in an event.
+    pub(super) fn event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Peer(from, FromPeer::Paxos(message)) => {
+                self.paxos.message(now.as_nanos(), from, message);
+            }
+            Event::Peer(_, FromPeer::Part { slot, part, parts, bytes }) => {
+                if slot > self.paxos.chosen()
+                    && let Some(snapshot) = self.assembly.add(slot, part, parts, bytes)
+                {
+                    self.save(snapshot, true);
+                }
+            }
+            Event::Client(incoming) => self.client(incoming),
+            Event::Saved(save) => self.saved(now, save),
+        }
+        self.act(now);
+    }
+
+    /// Takes in that records up to number `written` are durable.
+    pub(super) fn durable(&mut self, now: Instant, written: u64) {
+        self.paxos.durable(now.as_nanos(), written);
+        self.act(now);
+    }
+
+    /// Does what is due, after one or more events.
+    pub(super) fn turn(&mut self, now: Instant) {
+        self.paxos.wake(now.as_nanos());
+        self.act(now);
+        let state = &self.state;
+        self.clients.expire(now, |key| state.job(key).map(progress));
+        self.propose(now);
+        if !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            // An error means that the process ends.
+            let _ = self.log.send(LogWork::Append(records, self.written));
+        }
+    }
+
+    /// When [`Replica::turn`] has something to do although nothing happens.
+    pub(super) fn wake_at(&self) -> Instant {
+        let wake = Instant::from_nanos(self.paxos.wake_ns());
+        let wake = self.clients.next_timeout().map_or(wake, |timeout| wake.min(timeout));
+        self.tick_at().map_or(wake, |tick| wake.min(tick))
+    }
+
+    /// When time must be passed on, since something ends by then; none where this replica does not lead or has entries on
+    /// their way, which pass time on as well.
+    fn tick_at(&self) -> Option<Instant> {
+        if !self.paxos.leads() || self.paxos.has_open() {
+            return None;
+        }
+        let due_ns = self.state.next_due_ns()?;
+        let wait = Duration::from_nanos(due_ns.saturating_sub(self.state.as_of().clock_ns));
+        Some(self.stamped + wait.min(ELAPSED_MAX))
+    }
+
+    fn client(&mut self, incoming: Incoming<Request, Response>) {
+        if !self.paxos.leads() {
+            let leader = self.paxos.leader();
+            return incoming.replier.reply(Response::NotLeader(leader), Bytes::new());
+        }
+        let lease_ns = self.settings.lease_ns;
+        if let Some(number) = self.clients.request(incoming, lease_ns) {
+            self.paxos.read(number).expect("this replica leads");
+        }
+        let state = &self.state;
+        self.clients.repeat_leases(|attempt| state.holds_attempt(attempt), lease_ns);
+        self.clients.match_leases(self.state.ready(), lease_ns);
+    }
+
+    /// Proposes what waits, as long as the order has room; or only the time, where it is due.
+    fn propose(&mut self, now: Instant) {
+        while self.paxos.has_room() {
+            let tick = !self.clients.has_commands();
+            if tick && self.tick_at().is_none_or(|tick_at| tick_at > now) {
+                return;
+            }
+            let (commands, pendings) = self.clients.next_commands(now);
+            if commands.is_empty() && !tick {
+                continue;
+            }
+            let elapsed = (now - self.stamped).min(ELAPSED_MAX);
+            self.stamped = now;
+            let elapsed_ns = u64::try_from(elapsed.as_nanos()).expect("a few seconds");
+            let entry = Entry { elapsed_ns, commands };
+            let value = postcard::to_allocvec(&entry).expect("entries have no types that postcard lacks");
+            let value = Bytes::from(value);
+            let slot = self.paxos.propose(now.as_nanos(), value.clone()).expect("this replica leads");
+            self.clients.proposed(slot, value, pendings);
+            self.act(now);
+        }
+    }
+
+    /// Does what the order wants done, until it wants nothing.
+    fn act(&mut self, now: Instant) {
+        while let Some(action) = self.paxos.next_action() {
+            match action {
+                Action::Send { to, message } => self.peers.send(to, message),
+                Action::Persist(record) => {
+                    self.records.push(record);
+                    self.written += 1;
+                }
+                Action::Choose { slot, value } => self.apply(slot, &value),
+                Action::Lead(ballot) => {
+                    self.stamped = now;
+                    record(Fact::Lead { group: GROUP, ballot: ballot.number() });
+                }
+                Action::Follow => self.clients.send_away(self.paxos.leader()),
+                Action::Promised(ballot) => {
+                    record(Fact::Promise { group: GROUP, ballot: ballot.number() });
+                }
+                Action::Accepted { slot, ballot, value } => {
+                    let (ballot, value) = (ballot.number(), Digest::of(&value));
+                    record(Fact::Accept { group: GROUP, slot, ballot, value });
+                }
+                Action::Read(number) => self.read(number),
+                Action::SendSnapshot { to } => self.send_snapshot(to),
+            }
+        }
+    }
+
+    fn apply(&mut self, slot: Slot, value: &Bytes) {
+        debug_assert_eq!(slot, self.applied + 1, "slots are applied in order");
+        record(Fact::Choose { group: GROUP, slot, value: Digest::of(value) });
+        let entry = if value.is_empty() {
+            Entry::default()
+        } else {
+            postcard::from_bytes(value)
+                .expect("a leader of this version wrote it, and it was checked on its way")
+        };
+        let mut effects = Vec::new();
+        let replies = self.state.apply(entry, &mut effects);
+        self.applied = slot;
+        effects.into_iter().for_each(|effect| self.effect(effect));
+        self.clients.applied(slot, value, replies);
+        self.store.applied(self.state.as_of());
+        if self.paxos.leads() {
+            self.clients.match_leases(self.state.ready(), self.settings.lease_ns);
+        }
+        self.chosen_bytes += value.len() + 64;
+        if self.chosen_bytes >= SNAPSHOT_BYTES_MIN.max(2 * self.snapshot_bytes) && !self.saving {
+            self.saving = true;
+            let snapshot = self.snapshot();
+            self.save(snapshot, false);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Enqueued { id, position } => record(Fact::Enqueue { id, position }),
+            Effect::Finished { id, position, output, key } => {
+                record(Fact::Finish { id, position, output });
+                self.ended(&key);
+            }
+            Effect::Quarantined { id, position, reason, key } => {
+                record(Fact::Quarantine { id, position, reason });
+                self.ended(&key);
+            }
+            Effect::Hold(digest) => self.store.hold(digest),
+            Effect::Drop { digest, position } => self.store.release(digest, position),
+        }
+    }
+
+    fn ended(&mut self, key: &str) {
+        if let Some(job) = self.state.job(key) {
+            self.clients.ended(key, &progress(job));
+        }
+    }
+
+    /// A read may take place.
+    fn read(&mut self, number: u64) {
+        match self.clients.confirmed(number) {
+            Some(Confirmed::Depth(back)) => back.reply(Response::Depth(self.state.depth()), Bytes::new()),
+            Some(Confirmed::Status { key, until, back }) => {
+                let job = self.state.job(&key);
+                if job.is_some_and(|job| !job.is_over()) && until > Instant::now() {
+                    // This moment is the read's; what is seen later only makes its answer better.
+                    self.clients.watch(key, until, back);
+                } else {
+                    back.reply(Response::Status(job.map(progress)), Bytes::new());
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { slot: self.applied, state: Bytes::from(self.state.encode()) }
+    }
+
+    fn save(&mut self, snapshot: Snapshot, install: bool) {
+        if !install {
+            (self.snapshot_bytes, self.chosen_bytes) = (snapshot.state.len(), 0);
+        }
+        // An error means that the process ends.
+        let _ = self.saver.send(Save { snapshot, install });
+    }
+
+    fn send_snapshot(&mut self, to: Place) {
+        if self.peers.may_send_snapshot(to) {
+            self.peers.send_snapshot(to, &self.snapshot());
+        }
+    }
+
+    /// A snapshot is durable: it takes the log's place, or, where it came from a peer, the state's.
+    fn saved(&mut self, now: Instant, Save { snapshot, install }: Save) {
+        if !install {
+            self.saving = false;
+        } else if snapshot.slot > self.paxos.chosen() {
+            let Some(state) = State::decode(self.settings.limits, &snapshot.state) else { return };
+            self.state = state;
+            self.applied = snapshot.slot;
+            self.store.replace_needed(self.state.needed_blobs().collect(), self.state.as_of());
+            self.paxos.installed(now.as_nanos(), snapshot.slot);
+        }
+        // An error means that the process ends.
+        let _ = self.log.send(LogWork::Forget(snapshot.slot));
+        self.paxos.compact(snapshot.slot.saturating_sub(KEPT_SLOTS).max(self.paxos.compacted()));
+    }
+}
