@@ -33,7 +33,7 @@ const EVENTS_MAX: usize = 4096;
 const EVENTS_AT_ONCE: usize = 256;
 
 /// What happens to a replica.
-pub(self) enum Event {
+enum Event {
     Peer(Place, FromPeer),
     Client(Incoming<Request, Response>),
     Saved(Save),
@@ -41,7 +41,7 @@ pub(self) enum Event {
 
 /// What the plan says about the queue.
 #[derive(Clone, Copy)]
-pub(self) struct Settings {
+struct Settings {
     me: Place,
     replicas: u32,
     durability: Durability,
