@@ -1,14 +1,32 @@
 //! API servers: admit, enqueue, answer.
+//!
+//! | door | answers |
+//! |---|---|
+//! | `POST /v1/resize?w=&h=&fit=&fmt=&q=` | 200 and the picture |
+//! | `POST /v1/jobs?…` | 202 and the job's id: the promise that it will be done |
+//! | `GET /v1/jobs/{id}?wait=SECONDS` | 200 and the picture, 202 while there is none yet |
+//! | `GET /healthz` | 200 where the process lives |
+//! | `GET /readyz` | 200 where it can take work |
+//!
+//! The header `Idempotency-Key` names a request; the same key is the same job, whose id it is. Without one the key is
+//! made from the picture and the options. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
+//! `{code, message, retryable, request_id}`.
 
+mod admission;
+mod checks;
 mod error;
 mod jobs;
 
-use crate::queue::client::QueueClient;
+use crate::http;
+use crate::queue::QueueClient;
 use crate::resize::Limits;
+use admission::Admission;
 use axum::Router;
 use axum::routing::{get, post};
+use sim::net::TcpListener;
 use sim::stack::Process;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// The front door's port.
@@ -16,31 +34,47 @@ pub const PORT: u16 = 80;
 
 /// What every request has at hand.
 struct Server {
+    /// This server's process, in the names that it gives to requests without one.
+    name: String,
+    /// How many requests it has given a name.
+    named: AtomicU64,
     queue: QueueClient,
     limits: Limits,
+    admission: Admission,
     /// How long a request may take.
     deadline: Duration,
+    /// Jobs that may wait in the queue before this server says that it is not ready.
+    waiting_max: u64,
 }
 
-/// Runs an API server.
+/// Runs an API server until its process ends.
 ///
 /// # Errors
 /// Where its port cannot be opened.
 pub async fn serve(process: Process) -> std::io::Result<()> {
-    let queue = QueueClient::new(&process.deployment);
-    let deadline = process.deployment.duration("api.deadline");
-    let server = Arc::new(Server { queue, limits: Limits::default(), deadline });
-    crate::http::serve(PORT, router(server)).await
+    let listener = TcpListener::bind(PORT).await?;
+    let deployment = &process.deployment;
+    let server = Server {
+        name: format!("{}/{}", process.node.name, process.incarnation),
+        named: AtomicU64::new(1),
+        queue: QueueClient::new(deployment),
+        limits: Limits::default(),
+        admission: Admission::new(&process),
+        deadline: deployment.duration("api.deadline"),
+        waiting_max: deployment.number("queue.max-waiting"),
+    };
+    http::serve(listener, router(Arc::new(server)), std::future::pending()).await;
+    Ok(())
 }
 
 fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/v1/resize", post(jobs::resize))
         .route("/v1/jobs", post(jobs::create))
-        .route("/v1/jobs/{key}", get(jobs::read))
+        .route("/v1/jobs/{id}", get(jobs::read))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
-        .fallback(async || error::ApiError::not_found("there is no such door"))
-        .method_not_allowed_fallback(async || error::ApiError::method_not_allowed())
+        .fallback(jobs::no_such_door)
+        .method_not_allowed_fallback(jobs::wrong_method)
         .with_state(server)
 }

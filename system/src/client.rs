@@ -1,23 +1,29 @@
 //! Clients: simulated users with pictures, some of them garbage, who want answers and remember what they were told.
 
+mod budget;
 mod draw;
 
 use crate::api;
-use crate::http::{Answer, HttpClient, HttpError};
+use crate::http::{HttpClient, HttpError};
 use crate::resize::{Converter, Limits};
+use budget::Budget;
 use bytes::Bytes;
 use draw::Wish;
 use http_body_util::Full;
+use hyper::header::RETRY_AFTER;
+use hyper::http::request::Builder;
+use hyper::{Request, Response};
 use sim::history::{Digest, Fact, Id};
 use sim::rng::Stream;
 use sim::stack::{Client, Deployment, Operation};
 use sim::time::{Instant, sleep, sleep_until};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
-/// The first wait before another try; each next up to twice as long, to the longest.
-const BACK_OFF: Duration = Duration::from_millis(100);
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// The first wait before another try, at most; each next may be twice as long, up to the longest.
+const BACK_OFF: Duration = Duration::from_millis(200);
+const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 /// How long one question for a job's result waits at the server.
 const POLL_WAIT_S: u64 = 5;
 
@@ -28,22 +34,43 @@ struct User {
     converter: Converter,
     deadline: Duration,
     attempts: u64,
+    budget: Budget,
 }
 
-/// Runs one client: each operation at its time, whatever became of those before it.
+/// Runs one client: each operation at its time, whatever became of those before it, until each has an answer or is given up.
 pub async fn run(client: Client) {
     let user = Arc::new(User::new(&client.deployment));
-    let mut tasks = Vec::new();
+    let (at_work, mut all_done) = mpsc::channel::<()>(1);
     for operation in client.operations {
         sleep_until(Instant::from_nanos(operation.at_ns)).await;
-        let user = user.clone();
-        tasks.push(sim::task::spawn(async move { user.operate(operation).await }));
-        tasks.retain(|task| !task.is_finished());
+        let (user, at_work) = (user.clone(), at_work.clone());
+        sim::task::spawn(async move {
+            user.operate(operation).await;
+            drop(at_work);
+        });
     }
-    for task in tasks {
-        // An operation that panicked is in the history.
-        let _ = task.await;
-    }
+    drop(at_work);
+    // Nothing is ever sent: this is the end of the last operation.
+    let _ = all_done.recv().await;
+}
+
+/// What a user was told in the end.
+enum Told {
+    Picture(Bytes),
+    No(u16),
+    Nothing,
+}
+
+/// What one answer means for the operation.
+enum Answer {
+    /// Status 200: the picture.
+    Picture(Bytes),
+    /// Status 202: the job is kept and not done.
+    Accepted,
+    /// A refusal that stays one, with its status.
+    No(u16),
+    /// Nothing is known, or the server asks to try again: after so long at least.
+    Again(Duration),
 }
 
 impl User {
@@ -54,6 +81,7 @@ impl User {
             converter: Converter::new(Limits::default()),
             deadline: deployment.duration("client.deadline"),
             attempts: deployment.number("client.attempts"),
+            budget: Budget::new(deployment.number("client.retry-budget")),
         }
     }
 
@@ -63,102 +91,131 @@ impl User {
         let expected = wish.expected(&self.converter);
         sim::node::record(Fact::Expect { id, output: expected.map(|bytes| Digest::of(&bytes)) });
         let deadline = Instant::now() + self.deadline;
-        let told = if wish.sync {
-            self.want_picture(id, &wish, deadline, &mut chance).await
-        } else {
-            self.want_job(id, &wish, deadline, &mut chance).await
-        };
+        let server = usize::try_from(chance.below(0..self.servers.len() as u64)).expect("an index");
+        let mut want = Want { user: self, id, wish: &wish, deadline, server, chance, wait: BACK_OFF };
+        let told = if wish.sync { want.picture().await } else { want.job().await };
         sim::node::record(match told {
             Told::Picture(bytes) => Fact::Receive { id, output: Digest::of(&bytes) },
             Told::No(status) => Fact::Refuse { id, status: status.into() },
             Told::Nothing => Fact::GiveUp { id },
         });
     }
+}
 
+/// One operation under way.
+struct Want<'a> {
+    user: &'a User,
+    id: Id,
+    wish: &'a Wish,
+    deadline: Instant,
+    /// The server to ask next.
+    server: usize,
+    chance: Stream,
+    /// How long the next back-off may be.
+    wait: Duration,
+}
+
+impl Want<'_> {
     /// One request whose answer is the picture.
-    async fn want_picture(&self, id: Id, wish: &Wish, deadline: Instant, chance: &mut Stream) -> Told {
-        let path = format!("/v1/resize?{}", wish.query);
-        match self.submit(id, wish, &path, deadline, chance).await {
-            Some(Answer { status: 200, body, .. }) => {
-                sim::node::record(Fact::Acknowledge { id });
-                Told::Picture(body)
+    async fn picture(&mut self) -> Told {
+        match self.submit("/v1/resize").await {
+            Answer::Picture(bytes) => {
+                sim::node::record(Fact::Acknowledge { id: self.id });
+                Told::Picture(bytes)
             }
-            Some(answer) => Told::No(answer.status),
-            None => Told::Nothing,
+            Answer::No(status) => Told::No(status),
+            Answer::Accepted | Answer::Again(_) => Told::Nothing,
         }
     }
 
     /// A job, and its result once there is one.
-    async fn want_job(&self, id: Id, wish: &Wish, deadline: Instant, chance: &mut Stream) -> Told {
-        let path = format!("/v1/jobs?{}", wish.query);
-        match self.submit(id, wish, &path, deadline, chance).await {
-            Some(Answer { status: 202, .. }) => sim::node::record(Fact::Acknowledge { id }),
-            Some(answer) => return Told::No(answer.status),
-            None => return Told::Nothing,
+    async fn job(&mut self) -> Told {
+        match self.submit("/v1/jobs").await {
+            Answer::Accepted => sim::node::record(Fact::Acknowledge { id: self.id }),
+            Answer::No(status) => return Told::No(status),
+            Answer::Picture(_) | Answer::Again(_) => return Told::Nothing,
         }
-        let mut wait = BACK_OFF;
-        while Instant::now() < deadline {
-            let question = hyper::Request::get(format!("/v1/jobs/{id}?wait={POLL_WAIT_S}"));
-            match self.exchange(question, Bytes::new(), deadline, chance).await {
-                Ok(Answer { status: 200, body, .. }) => return Told::Picture(body),
-                // Accepted is accepted: a server that does not know the job, or cannot say, is asked again.
-                Ok(Answer { status: 202, .. }) => continue,
-                Ok(Answer { status: 404 | 408 | 429 | 500.., .. }) | Err(_) => {}
-                Ok(answer) => return Told::No(answer.status),
+        let path = format!("/v1/jobs/{}?wait={POLL_WAIT_S}", self.id);
+        self.wait = BACK_OFF;
+        loop {
+            match self.ask(Request::get(&path), Bytes::new()).await {
+                Answer::Picture(bytes) => return Told::Picture(bytes),
+                Answer::Accepted if Instant::now() < self.deadline => {}
+                // What was accepted is kept, and an answer that does not know it is none.
+                Answer::No(404) if self.back_off(Duration::ZERO).await => {}
+                Answer::No(404) => return Told::Nothing,
+                Answer::No(status) => return Told::No(status),
+                Answer::Again(least) if self.back_off(least).await => {}
+                Answer::Accepted | Answer::Again(_) => return Told::Nothing,
             }
-            back_off(&mut wait, deadline, chance).await;
         }
-        Told::Nothing
     }
 
-    /// Sends the picture until a server says something final, within the attempts and the deadline.
-    async fn submit(
-        &self,
-        id: Id,
-        wish: &Wish,
-        path: &str,
-        deadline: Instant,
-        chance: &mut Stream,
-    ) -> Option<Answer> {
-        let mut wait = BACK_OFF;
-        for attempt in 1..=self.attempts {
-            sim::node::record(Fact::Submit { id, attempt: u32::try_from(attempt).unwrap_or(u32::MAX) });
-            let request = hyper::Request::post(path).header("idempotency-key", id.to_string());
-            match self.exchange(request, wish.body.clone(), deadline, chance).await {
-                Ok(Answer { status: 408 | 429 | 500.., .. }) | Err(_) => {}
-                Ok(answer) => return Some(answer),
+    /// Sends the picture until a server says something final, within the attempts, the retry budget and the deadline.
+    async fn submit(&mut self, door: &str) -> Answer {
+        let (path, key) = (format!("{door}?{}", self.wish.query), self.id.to_string());
+        let mut attempt = 1;
+        loop {
+            sim::node::record(Fact::Submit { id: self.id, attempt });
+            let request = Request::post(&path).header("idempotency-key", &key);
+            let answer = self.ask(request, self.wish.body.clone()).await;
+            let Answer::Again(least) = answer else { return answer };
+            if u64::from(attempt) >= self.user.attempts || !self.back_off(least).await {
+                return answer;
             }
-            if attempt == self.attempts || !back_off(&mut wait, deadline, chance).await {
-                break;
-            }
+            attempt += 1;
         }
-        None
     }
 
-    /// One request to a server drawn by chance.
-    async fn exchange(
-        &self,
-        request: hyper::http::request::Builder,
-        body: Bytes,
-        deadline: Instant,
-        chance: &mut Stream,
-    ) -> Result<Answer, HttpError> {
-        let server = chance.pick(&self.servers).expect("a deployment has an API server");
-        let request = request.header("host", server.as_str()).body(Full::new(body)).expect("a valid request");
-        self.http.request(server, api::PORT, request, deadline).await
+    /// One request to one server; to another one next time where this one does not answer well.
+    async fn ask(&mut self, request: Builder, body: Bytes) -> Answer {
+        let server = self.user.servers.get(self.server).expect("a deployment has an API server");
+        let request = request.body(Full::new(body)).expect("made of valid parts");
+        let answer = Answer::of(self.user.http.request(server, api::PORT, request, self.deadline).await);
+        let others = self.user.servers.len() as u64 - 1;
+        if others > 0 && matches!(answer, Answer::Again(_)) {
+            let step = usize::try_from(self.chance.below(0..others)).expect("an index");
+            self.server = (self.server + 1 + step) % self.user.servers.len();
+        }
+        answer
+    }
+
+    /// Waits by chance, longer each time, for `least` at least and for a turn in the retry budget. False, at once, where the
+    /// deadline is sooner.
+    async fn back_off(&mut self, least: Duration) -> bool {
+        let wait = self.chance.duration(Duration::ZERO..self.wait).max(least);
+        self.wait = (self.wait * 2).min(BACK_OFF_MAX);
+        if Instant::now() + wait >= self.deadline {
+            return false;
+        }
+        sleep(wait).await;
+        let Some(turn) = self.user.budget.turn(Instant::now(), self.deadline) else { return false };
+        sleep_until(turn).await;
+        true
     }
 }
 
-/// What a user was told in the end.
-enum Told {
-    Picture(Bytes),
-    No(u16),
-    Nothing,
+impl Answer {
+    fn of(response: Result<Response<Bytes>, HttpError>) -> Self {
+        let Ok(response) = response else { return Self::Again(Duration::ZERO) };
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        match response.status().as_u16() {
+            200 => Self::Picture(response.into_body()),
+            202 => Self::Accepted,
+            status if is_retryable(status, response.body()) => {
+                Self::Again(Duration::from_secs(after.unwrap_or_default()))
+            }
+            status => Self::No(status),
+        }
+    }
 }
 
-/// Waits by chance up to `wait`, and doubles it; false where the deadline has passed.
-async fn back_off(wait: &mut Duration, deadline: Instant, chance: &mut Stream) -> bool {
-    sleep(chance.duration(Duration::ZERO..*wait)).await;
-    *wait = (*wait * 2).min(BACK_OFF_MAX);
-    Instant::now() < deadline
+/// Whether an error may be none the next time: what its body says, else what its status means.
+fn is_retryable(status: u16, body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        retryable: bool,
+    }
+    let said = serde_json::from_slice(body).map(|error: Error| error.retryable);
+    said.unwrap_or(matches!(status, 408 | 429 | 500..))
 }

@@ -4,5 +4,8 @@ mod client;
 mod io;
 mod server;
 
-pub use client::{Answer, HttpClient, HttpError};
-pub use server::serve;
+pub use client::{HttpClient, HttpError};
+pub use server::{LAST_REQUESTS, serve};
+
+/// Header in which a caller says how many milliseconds it still waits for the answer; who calls on passes on what is left.
+pub const DEADLINE_HEADER: &str = "x-deadline-ms";

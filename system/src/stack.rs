@@ -30,7 +30,7 @@ const ROLES: [Role; 3] = [
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 13] = [
     Setting {
         name: "queue.durability",
         why: "whether the queue syncs to disk before it acknowledges (`disk`), or acknowledges from memory",
@@ -86,6 +86,12 @@ const SETTINGS: [Setting; 11] = [
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "api.max-in-flight",
+        why: "how many pictures an API server takes in at once; more are told to come back",
+        default: "2000",
+        kind: SettingKind::Number { least: 1, most: 1_000_000 },
+    },
+    Setting {
         name: "client.deadline",
         why: "how long a client wants an answer",
         default: "60s",
@@ -94,8 +100,14 @@ const SETTINGS: [Setting; 11] = [
     Setting {
         name: "client.attempts",
         why: "how often a client sends one request before it gives up",
-        default: "12",
+        default: "20",
         kind: SettingKind::Number { least: 1, most: 1000 },
+    },
+    Setting {
+        name: "client.retry-budget",
+        why: "how many more tries a client makes in a minute, all its requests together; others wait their turn",
+        default: "60",
+        kind: SettingKind::Number { least: 0, most: 1_000_000 },
     },
 ];
 

@@ -1,18 +1,26 @@
-//! Workers: take a lease, convert, store the result.
+//! Workers: take leases, convert, hand in the results.
 
-use crate::queue::client::{Lease, Outcome, QueueClient, QueueError};
-use crate::resize::{Converter, Limits, Request, ResizeError, inspect};
+use crate::queue::{Lease, Outcome, QueueClient, QueueError};
+use crate::resize::{Converter, Limits, Output, Request, ResizeError, inspect};
 use sim::history::Fact;
 use sim::stack::Process;
-use sim::time::{Instant, sleep};
+use sim::time::{Instant, sleep, sleep_until};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long one question for work waits for some.
 const LEASE_WAIT: Duration = Duration::from_secs(10);
-/// How long to wait before the queue is asked again after it could not answer.
+/// How long any answer of the queue may take, besides what it was asked to wait.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before the queue is asked again after it could not answer, on the average.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a job that this node has no memory for is kept back, so that another worker takes it.
+const GIVE_BACK_DELAY: Duration = Duration::from_secs(1);
+/// Memory is counted in units of so many bytes, since a semaphore's permits are 32 bits.
+const UNIT_BYTES: u64 = 64 * 1024;
 
 /// What every job has at hand.
 struct Worker {
@@ -20,7 +28,11 @@ struct Worker {
     converter: Converter,
     /// What one conversion costs of a core.
     cost: Duration,
+    memory: Memory,
 }
+
+/// Why a job is not this worker's any more.
+struct Lost;
 
 /// Runs a worker: as many conversions at once as it has cores, or as the setting `worker.leases` says.
 pub async fn serve(process: Process) {
@@ -33,97 +45,158 @@ pub async fn serve(process: Process) {
         queue: QueueClient::new(deployment),
         converter: Converter::new(Limits::default()),
         cost: deployment.duration("worker.conversion-cost"),
+        memory: Memory::new(process.node.memory_bytes),
     });
     let free = Arc::new(Semaphore::new(slots as usize));
+    let mut chance = sim::node::stream("pauses");
     loop {
-        let slot = free.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let mut slots = vec![slot];
-        while let Ok(slot) = free.clone().try_acquire_owned() {
-            slots.push(slot);
-        }
+        let slots = free_slots(&free).await;
         let most = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-        let deadline = Instant::now() + LEASE_WAIT + LEASE_WAIT;
+        let deadline = Instant::now() + LEASE_WAIT + ANSWER_WAIT;
         match worker.queue.lease(&process.node.name, most, LEASE_WAIT, deadline).await {
             Ok(leases) => {
                 for (lease, slot) in leases.into_iter().zip(slots) {
                     let worker = worker.clone();
                     sim::task::spawn(async move {
-                        worker.work(lease).await;
+                        worker.work(&lease).await;
                         drop(slot);
                     });
                 }
             }
             Err(error) => {
                 tracing::debug!(%error, "no lease");
-                sleep(PAUSE).await;
+                sleep(chance.duration(Duration::ZERO..PAUSE * 2)).await;
             }
         }
     }
 }
 
+/// All slots that are free, as soon as one is.
+async fn free_slots(free: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
+    let first = free.clone().acquire_owned().await.expect("the semaphore is never closed");
+    let more = std::iter::from_fn(|| free.clone().try_acquire_owned().ok());
+    std::iter::once(first).chain(more).collect()
+}
+
 impl Worker {
-    async fn work(&self, lease: Lease) {
+    /// Does a leased job, as long as the lease can be kept. A job that is lost is another worker's, or will be.
+    async fn work(&self, lease: &Lease) {
         sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery });
-        let ends = Instant::now() + lease.expires_in;
-        let outcome = self.convert(&lease).await;
-        // Repeated until the queue has it: a lost answer is no lost work, and the token fences what comes too late.
-        while Instant::now() < ends {
-            match self.queue.finish(&lease, outcome.clone(), ends).await {
-                Ok(()) | Err(QueueError::Fenced) => return,
-                Err(error) => {
-                    tracing::debug!(%error, id = %lease.id, "the result was not stored");
-                    sleep(PAUSE).await;
+        let done = async {
+            match self.convert(lease).await {
+                Some(outcome) => self.finish(lease, outcome).await,
+                None => self.give_back(lease).await,
+            }
+        };
+        if self.keep(lease, done).await.is_err() {
+            tracing::debug!(id = %lease.id, "the lease is lost");
+        }
+    }
+
+    /// Waits for `work`, and renews the lease whenever half of it has passed.
+    async fn keep<T>(&self, lease: &Lease, work: impl Future<Output = T>) -> Result<T, Lost> {
+        let mut work = pin!(work);
+        let mut ends = Instant::now() + lease.expires_in;
+        let mut renewal = Instant::now() + lease.expires_in / 2;
+        loop {
+            tokio::select! { biased;
+                done = &mut work => return Ok(done),
+                () = sleep_until(renewal) => {}
+            }
+            match self.queue.extend(lease, ends).await {
+                Ok(left) => {
+                    let now = Instant::now();
+                    (ends, renewal) = (now + left, now + left / 2);
                 }
+                Err(QueueError::Fenced) => return Err(Lost),
+                Err(_) if Instant::now() >= ends => return Err(Lost),
+                Err(_) => renewal = Instant::now() + PAUSE,
             }
         }
     }
 
-    /// Converts on one of the node's cores, keeping the lease for as long as that takes.
-    async fn convert(&self, lease: &Lease) -> Outcome {
+    /// What becomes of a job on one of the node's cores; none where this node cannot do it.
+    async fn convert(&self, lease: &Lease) -> Option<Outcome> {
         let request = match parse(&lease.request) {
             Ok(request) => request,
-            Err(error) => return refusal(&error),
+            Err(error) => return Some(outcome(lease, Err(error))),
         };
-        // What decoding needs of the node's memory; a body without a header fails before it needs any.
-        let _memory = inspect(&lease.body).ok().map(|header| sim::memory::reserve(header.working_bytes));
+        // A body without a header fails before it needs memory of its own.
+        let working_bytes = inspect(&lease.body).map_or(0, |header| header.working_bytes);
+        let memory = self.memory.take(working_bytes.saturating_add(lease.body.len() as u64)).await?;
         let (converter, body) = (self.converter.clone(), lease.body.clone());
-        let mut conversion =
-            std::pin::pin!(sim::cpu::run(self.cost, move || converter.convert(&body, &request)));
-        let mut renewal = lease.expires_in / 2;
+        let converted = sim::cpu::run(self.cost, move || converter.convert(&body, &request)).await;
+        drop(memory);
+        Some(outcome(lease, converted))
+    }
+
+    /// Hands the outcome in, until the queue has it: a lost answer is no lost work, and the lease's token fences what comes
+    /// too late.
+    async fn finish(&self, lease: &Lease, outcome: Outcome) {
         loop {
-            let converted = tokio::select! { biased;
-                converted = &mut conversion => converted,
-                () = sleep(renewal) => {
-                    if let Ok(again) = self.queue.extend(lease, Instant::now() + renewal).await {
-                        renewal = again / 2;
-                    }
-                    continue;
-                }
-            };
-            return match converted {
-                Ok(output) => Outcome::Output {
-                    content_type: output.format.content_type().to_owned(),
-                    bytes: output.bytes,
-                },
-                Err(error) => refusal(&error),
-            };
+            match self.queue.finish(lease, outcome.clone(), Instant::now() + ANSWER_WAIT).await {
+                Ok(()) | Err(QueueError::Fenced) => return,
+                Err(error) => tracing::debug!(%error, id = %lease.id, "the result was not stored"),
+            }
+            sleep(PAUSE).await;
         }
+    }
+
+    async fn give_back(&self, lease: &Lease) {
+        tracing::warn!(id = %lease.id, "a job needs more memory than this node has to give");
+        let given = self.queue.give_back(lease, GIVE_BACK_DELAY, Instant::now() + ANSWER_WAIT).await;
+        if let Err(error) = given {
+            // The lease ends by itself.
+            tracing::debug!(%error, id = %lease.id, "a job was not given back");
+        }
+    }
+}
+
+/// The part of the node's memory that pictures may take: conversions wait for it, since one that goes over what the node
+/// has would cost the process its life, and all others with it.
+struct Memory {
+    units: Arc<Semaphore>,
+    units_max: u64,
+}
+
+impl Memory {
+    /// Three quarters of the node's; the rest is for what is not counted.
+    fn new(node_bytes: u64) -> Self {
+        let units_max = (node_bytes / 4 * 3 / UNIT_BYTES).min(u64::from(u32::MAX >> 3));
+        let permits = usize::try_from(units_max).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { units: Arc::new(Semaphore::new(permits)), units_max }
+    }
+
+    /// Waits until `bytes` are free; none where there are not so many.
+    async fn take(&self, bytes: u64) -> Option<(OwnedSemaphorePermit, sim::memory::Reservation)> {
+        let units = bytes.div_ceil(UNIT_BYTES);
+        let permits = u32::try_from(units).ok().filter(|_| units <= self.units_max)?;
+        let permit = self.units.clone().acquire_many_owned(permits).await.ok()?;
+        Some((permit, sim::memory::reserve(bytes)))
     }
 }
 
 /// The request that an API server wrote into the job: a query string.
 fn parse(request: &str) -> Result<Request, ResizeError> {
-    Request::parse(
-        request
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, ""))),
-    )
+    let pairs = request.split('&').filter(|pair| !pair.is_empty());
+    Request::parse(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))))
 }
 
-fn refusal(error: &ResizeError) -> Outcome {
-    if let ResizeError::Panicked { detail } = error {
-        tracing::warn!(detail, "a codec panicked");
+fn outcome(lease: &Lease, converted: Result<Output, ResizeError>) -> Outcome {
+    match converted {
+        Ok(output) => {
+            let content_type = output.format.content_type().to_owned();
+            Outcome::Output { content_type, bytes: output.bytes }
+        }
+        Err(error) => {
+            if let ResizeError::Panicked { detail } = &error {
+                // Each is a bug in a codec that somebody should hear of; the history counts them.
+                tracing::warn!(detail, id = %lease.id, "a codec panicked");
+                let text = format!("a codec panicked on the picture of request {}", lease.id);
+                sim::node::record(Fact::Note { text });
+            }
+            let (status, code) = (error.status(), error.code().to_owned());
+            Outcome::Refused { status, code, message: error.message() }
+        }
     }
-    Outcome::Refused { status: error.status(), code: error.code().to_owned(), message: error.message() }
 }

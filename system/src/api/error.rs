@@ -1,12 +1,12 @@
-//! Errors as clients see them: a status, and JSON with a code, a message and whether trying again makes sense.
+//! Errors as callers see them: a status, and JSON with a code, a message and whether trying again makes sense.
 
-use crate::queue::client::QueueError;
+use crate::queue::QueueError;
 use crate::resize::ResizeError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Seconds that a client is asked to wait before it tries an overloaded server again.
+/// Seconds that a caller is asked to wait before it tries an overloaded server again.
 const RETRY_AFTER_S: u32 = 1;
 
 /// An answer that is no success.
@@ -15,20 +15,15 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: String,
     message: String,
-    pub(super) request_id: String,
+    retryable: bool,
+    request_id: String,
 }
 
 impl ApiError {
+    /// An error that is worth another try where its status says so.
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), request_id: String::new() }
-    }
-
-    pub(super) fn not_found(message: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", message)
-    }
-
-    pub(super) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this door does not take that method")
+        let retryable = matches!(status.as_u16(), 408 | 429 | 500..);
+        Self { status, code: code.to_owned(), message: message.into(), retryable, request_id: String::new() }
     }
 
     /// A refusal that a worker wrote down: its status is one of ours.
@@ -37,14 +32,18 @@ impl ApiError {
         Self::new(status, code, message)
     }
 
+    /// The service gave a job up. That says nothing of the picture, whose codec may never have seen it: 5xx, and yet
+    /// another try of the same job would change nothing.
+    pub(super) fn quarantined(reason: &str) -> Self {
+        let text = format!("the job was set aside: {reason}");
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "quarantined", text);
+        Self { retryable: false, ..error }
+    }
+
     /// Says which request it answers.
     pub(super) fn of(mut self, request_id: &str) -> Self {
         request_id.clone_into(&mut self.request_id);
         self
-    }
-
-    fn is_retryable(&self) -> bool {
-        matches!(self.status.as_u16(), 408 | 429 | 500..)
     }
 }
 
@@ -74,11 +73,11 @@ impl IntoResponse for ApiError {
         let body = json!({
             "code": self.code,
             "message": self.message,
-            "retryable": self.is_retryable(),
+            "retryable": self.retryable,
             "request_id": self.request_id,
         });
         let mut response = (self.status, axum::Json(body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status.as_u16(), 429 | 503) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
         response

@@ -1,181 +1,177 @@
 //! The doors to the queue: a picture now, or a job and its result.
 
 use super::Server;
+use super::checks::{self, Pairs};
 use super::error::ApiError;
-use crate::queue::client::{JobStatus, NewJob, QueueError};
+use crate::queue::{JobStatus, NewJob, QueueError};
 use crate::resize::{Request, inspect};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use sim::history::{Digest, Id};
-use sim::time::{Instant, timeout};
+use sim::time::Instant;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-type Pairs = Query<Vec<(String, String)>>;
-
-/// Idempotency keys longer than this are refused.
-const KEY_BYTES_MAX: usize = 256;
 /// What a readiness check waits for the queue.
 const READY_WAIT: Duration = Duration::from_secs(1);
 
 /// `POST /v1/resize`: the picture itself.
 pub(super) async fn resize(
     State(server): State<Arc<Server>>,
-    pairs: Result<Pairs, axum::extract::rejection::QueryRejection>,
+    pairs: Pairs,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let deadline = deadline(&server, &headers);
-    let key = enqueue(&server, pairs, &headers, body, deadline).await?;
-    let answered = async {
-        loop {
-            let left = deadline - Instant::now();
-            match server.queue.status(&key, left, deadline).await? {
-                None => return Err(ApiError::not_found("the job is gone: it may have expired")),
-                Some(JobStatus::Waiting | JobStatus::Running) if left.is_zero() => {
-                    return Err(QueueError::DeadlineExceeded.into());
+    server
+        .answer(&headers, async |deadline, key| {
+            let key = server.enqueue(pairs, key, body, deadline).await?;
+            loop {
+                let left = deadline - Instant::now();
+                match server.queue.status(&key, left, deadline).await? {
+                    None => return Err(no_such_job()),
+                    Some(JobStatus::Waiting | JobStatus::Running) if left.is_zero() => {
+                        return Err(QueueError::DeadlineExceeded.into());
+                    }
+                    Some(JobStatus::Waiting | JobStatus::Running) => {}
+                    Some(ended) => return server.ended(&key, ended, deadline).await,
                 }
-                Some(JobStatus::Waiting | JobStatus::Running) => {}
-                Some(ended) => return ended_response(&server, ended, deadline).await,
             }
-        }
-    };
-    answered.await.map_err(|error: ApiError| error.of(&key))
+        })
+        .await
 }
 
 /// `POST /v1/jobs`: the promise that it will be done.
 pub(super) async fn create(
     State(server): State<Arc<Server>>,
-    pairs: Result<Pairs, axum::extract::rejection::QueryRejection>,
+    pairs: Pairs,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let deadline = deadline(&server, &headers);
-    let key = enqueue(&server, pairs, &headers, body, deadline).await?;
-    let location = [(header::LOCATION, format!("/v1/jobs/{key}"))];
-    Ok((StatusCode::ACCEPTED, location, axum::Json(json!({ "id": key }))).into_response())
+    server
+        .answer(&headers, async |deadline, key| {
+            let key = server.enqueue(pairs, key, body, deadline).await?;
+            let location = [(header::LOCATION, format!("/v1/jobs/{key}"))];
+            Ok((StatusCode::ACCEPTED, location, axum::Json(json!({ "id": key }))).into_response())
+        })
+        .await
 }
 
-/// `GET /v1/jobs/{key}?wait=SECONDS`: the picture, once there is one.
+/// `GET /v1/jobs/{id}?wait=SECONDS`: the picture, once there is one.
 pub(super) async fn read(
     State(server): State<Arc<Server>>,
-    Path(key): Path<String>,
-    pairs: Result<Pairs, axum::extract::rejection::QueryRejection>,
+    path: Result<Path<String>, PathRejection>,
+    pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let deadline = deadline(&server, &headers);
-    let wait = wait_of(pairs)?.min(server.deadline / 2);
-    let status = server.queue.status(&key, wait, deadline).await;
-    let answered = match status.map_err(ApiError::from).map_err(|error| error.of(&key))? {
-        None => Err(ApiError::not_found("there is no such job, or no longer")),
-        Some(JobStatus::Waiting) => Ok(running(&key, "waiting")),
-        Some(JobStatus::Running) => Ok(running(&key, "running")),
-        Some(ended) => ended_response(&server, ended, deadline).await,
-    };
-    answered.map_err(|error| error.of(&key))
+    server
+        .answer(&headers, async |deadline, _| {
+            let Path(key) = path.map_err(|_| no_such_job())?;
+            if !checks::is_key(&key) {
+                return Err(no_such_job());
+            }
+            // Half of the time is for the answer.
+            let most = (deadline - Instant::now()) / 2;
+            let wait = checks::wait(&checks::pairs(pairs)?)?.min(most);
+            let status = server.queue.status(&key, wait, deadline).await?;
+            server.ended(&key, status.ok_or_else(no_such_job)?, deadline).await
+        })
+        .await
 }
 
-/// `GET /readyz`: whether the queue answers.
-pub(super) async fn ready(State(server): State<Arc<Server>>) -> Result<&'static str, ApiError> {
-    server.queue.depth(Instant::now() + READY_WAIT).await?;
-    Ok("ready\n")
+/// `GET /readyz`: whether the queue answers and has room.
+pub(super) async fn ready(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+) -> Result<&'static str, ApiError> {
+    let asked = server.answer(&headers, async |deadline, _| {
+        let depth = server.queue.depth(deadline.min(Instant::now() + READY_WAIT)).await?;
+        if depth.waiting < server.waiting_max { Ok("ready\n") } else { Err(QueueError::Overloaded.into()) }
+    });
+    asked.await
 }
 
-/// Checks a request and hands it in; its key.
-async fn enqueue(
-    server: &Server,
-    pairs: Result<Pairs, axum::extract::rejection::QueryRejection>,
-    headers: &HeaderMap,
-    body: Body,
-    deadline: Instant,
-) -> Result<String, ApiError> {
-    let key = key_of(headers)?;
-    let named = key.clone().unwrap_or_default();
-    let checked = async {
-        let Query(pairs) = pairs.map_err(|error| bad_request(error.body_text()))?;
-        let request = Request::parse(pairs)?;
-        let body = read_body(body, server.limits.input_bytes_max, deadline).await?;
-        let header = inspect(&body)?;
-        server.limits.admit(&body, &header)?;
-        Ok::<_, ApiError>((request.canonical(), body))
-    };
-    let (request, body) = checked.await.map_err(|error| error.of(&named))?;
-    // Without a key the same picture and options are the same job.
-    let key = key.unwrap_or_else(|| Digest::of(&[request.as_bytes(), b"\n", &body].concat()).to_string());
-    let job = NewJob { id: Id::of_key(&key), key: key.clone(), request, body };
-    server.queue.enqueue(job, deadline).await.map_err(|error| ApiError::from(error).of(&key))?;
-    Ok(key)
+/// Any other address.
+pub(super) async fn no_such_door(State(server): State<Arc<Server>>) -> ApiError {
+    let error = ApiError::new(StatusCode::NOT_FOUND, "not-found", "there is no such address");
+    error.of(&server.name_request())
 }
 
-async fn ended_response(server: &Server, ended: JobStatus, deadline: Instant) -> Result<Response, ApiError> {
-    match ended {
-        JobStatus::Done { content_type, output } => {
-            let bytes = server.queue.output(output, deadline).await?;
-            let no_sniffing = (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned());
-            let tag = (header::ETAG, format!("\"{output}\""));
-            Ok(([(header::CONTENT_TYPE, content_type), no_sniffing, tag], bytes).into_response())
+/// Any other method.
+pub(super) async fn wrong_method(State(server): State<Arc<Server>>) -> ApiError {
+    let text = "this address takes another method";
+    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", text);
+    error.of(&server.name_request())
+}
+
+impl Server {
+    /// Answers a request within its deadline; an error says which request it answers.
+    async fn answer<T>(
+        &self,
+        headers: &HeaderMap,
+        answer: impl AsyncFnOnce(Instant, Option<String>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let key = checks::key(headers).map_err(|error| error.of(&self.name_request()))?;
+        let name = key.clone();
+        let answered = async { answer(checks::deadline(self, headers)?, key).await };
+        answered.await.map_err(|error| error.of(&name.unwrap_or_else(|| self.name_request())))
+    }
+
+    /// A name for a request that brought none.
+    fn name_request(&self) -> String {
+        let number = self.named.fetch_add(1, Ordering::Relaxed);
+        format!("{}/{number}", self.name)
+    }
+
+    /// Checks a request and hands it in; its key.
+    async fn enqueue(
+        &self,
+        pairs: Pairs,
+        key: Option<String>,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<String, ApiError> {
+        let request = Request::parse(checks::pairs(pairs)?)?;
+        let bytes_max = self.limits.input_bytes_max;
+        let _admitted = self.admission.admit(checks::body_bytes(&body, bytes_max)?)?;
+        let body = checks::body(body, bytes_max, deadline).await?;
+        self.limits.admit(&body, &inspect(&body)?)?;
+        let request = request.canonical();
+        // Without a key the same picture and options are the same job.
+        let key = key.unwrap_or_else(|| Digest::of(&[request.as_bytes(), b"\n", &body].concat()).to_string());
+        let job = NewJob { id: Id::of_key(&key), key: key.clone(), request, body };
+        self.queue.enqueue(job, deadline).await?;
+        Ok(key)
+    }
+
+    /// What became of a job.
+    async fn ended(&self, key: &str, status: JobStatus, deadline: Instant) -> Result<Response, ApiError> {
+        match status {
+            JobStatus::Waiting => Ok(not_yet(key, "waiting")),
+            JobStatus::Running => Ok(not_yet(key, "running")),
+            JobStatus::Done { content_type, output } => {
+                let bytes = self.queue.output(output, deadline).await?;
+                let headers = [
+                    (header::CONTENT_TYPE, content_type),
+                    (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+                    (header::ETAG, format!("\"{output}\"")),
+                ];
+                Ok((headers, bytes).into_response())
+            }
+            JobStatus::Refused { status, code, message } => Err(ApiError::refused(status, &code, &message)),
+            JobStatus::Quarantined { reason } => Err(ApiError::quarantined(&reason)),
         }
-        JobStatus::Refused { status, code, message } => Err(ApiError::refused(status, &code, &message)),
-        JobStatus::Quarantined { reason } => Err(ApiError::refused(422, "quarantined", &reason)),
-        JobStatus::Waiting | JobStatus::Running => Err(QueueError::DeadlineExceeded.into()),
     }
 }
 
-fn running(key: &str, status: &str) -> Response {
+fn not_yet(key: &str, status: &str) -> Response {
     (StatusCode::ACCEPTED, axum::Json(json!({ "id": key, "status": status }))).into_response()
 }
 
-/// When the client stops waiting: its own deadline, in milliseconds from now, where that is sooner than the server's.
-fn deadline(server: &Server, headers: &HeaderMap) -> Instant {
-    let asked = headers.get("x-deadline-ms").and_then(|value| value.to_str().ok()?.parse().ok());
-    let most = server.deadline;
-    Instant::now() + asked.map_or(most, |ms| Duration::from_millis(ms).min(most))
-}
-
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let plain = |key: &&str| !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.bytes().all(is_key_byte);
-    let wrong = || {
-        bad_request(format!(
-            "an idempotency key is 1 to {KEY_BYTES_MAX} letters, digits, `.`, `_`, `:` or `-`"
-        ))
-    };
-    value.to_str().ok().filter(plain).map(|key| Some(key.to_owned())).ok_or_else(wrong)
-}
-
-fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
-}
-
-fn wait_of(pairs: Result<Pairs, axum::extract::rejection::QueryRejection>) -> Result<Duration, ApiError> {
-    let Query(pairs) = pairs.map_err(|error| bad_request(error.body_text()))?;
-    let Some((_, wait)) = pairs.iter().find(|(name, _)| name == "wait") else { return Ok(Duration::ZERO) };
-    let seconds: u32 =
-        wait.parse().map_err(|_| bad_request(format!("`wait` is whole seconds, not `{wait}`")))?;
-    Ok(Duration::from_secs(seconds.into()))
-}
-
-async fn read_body(body: Body, bytes_max: u64, deadline: Instant) -> Result<Bytes, ApiError> {
-    let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    let read = timeout(deadline - Instant::now(), Limited::new(body, most).collect()).await;
-    let late =
-        |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "the body did not arrive in time");
-    let collected = read.map_err(late)?;
-    let wrong = |error: Box<dyn std::error::Error + Send + Sync>| {
-        if error.is::<LengthLimitError>() {
-            ApiError::refused(413, "too-large", &format!("a picture has at most {bytes_max} bytes"))
-        } else {
-            bad_request(format!("the body could not be read: {error}"))
-        }
-    };
-    Ok(collected.map_err(wrong)?.to_bytes())
-}
-
-fn bad_request(message: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "bad-request", message)
+fn no_such_job() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "no-such-job", "there is no such job, or not any more")
 }

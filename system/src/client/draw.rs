@@ -5,20 +5,22 @@ use bytes::Bytes;
 use sim::rng::Stream;
 use std::sync::OnceLock;
 
-/// Pictures that users have: few, so that conversions can be remembered.
-const PICTURES: u64 = 24;
-/// Widths that users ask for.
-const WIDTHS: [u32; 4] = [16, 24, 48, 96];
+/// Pictures that users have, of each kind, and what they want of them: few, so that conversions can be remembered.
+const PICTURES: u64 = 12;
+const WANTED: [&str; 5] =
+    ["w=16", "w=48&fmt=jpeg", "w=24&h=24&fit=cover", "h=30&fmt=png", "w=80&h=80&fit=scale-down&q=60"];
+/// What makes no sense.
+const NONSENSE: [&str; 4] = ["w=wide", "w=0", "w=10&fit=sideways", "w=10&w=20"];
 /// One in so many bodies is no picture.
 const GARBAGE_ONE_IN: u64 = 40;
 /// One in so many requests has options that make no sense.
 const NONSENSE_ONE_IN: u64 = 60;
-/// One in so many wants its picture at once.
+/// One in so many wants its picture at once; the others hand a job in and ask for it.
 const SYNC_ONE_IN: u64 = 4;
 
 /// One request's content.
 pub(super) struct Wish {
-    pub(super) query: String,
+    pub(super) query: &'static str,
     pub(super) body: Bytes,
     /// Whether the answer shall be the picture itself.
     pub(super) sync: bool,
@@ -26,19 +28,17 @@ pub(super) struct Wish {
 
 impl Wish {
     pub(super) fn draw(chance: &mut Stream) -> Self {
+        // All is drawn at all times, so that one choice moves no other.
         let kind = if chance.below(0..2) == 0 { SampleKind::Jpeg } else { SampleKind::Png };
         let number = chance.below(0..PICTURES);
-        let width = chance.pick(&WIDTHS).expect("there are widths");
-        let format = chance.pick(&["", "&fmt=jpeg", "&fmt=png"]).expect("there are formats");
+        let wanted = chance.pick(&WANTED).expect("there are wishes");
+        let senseless = chance.pick(&NONSENSE).expect("there is nonsense");
         let garbage = chance.below(0..GARBAGE_ONE_IN) == 0;
         let nonsense = chance.below(0..NONSENSE_ONE_IN) == 0;
         let sync = chance.below(0..SYNC_ONE_IN) == 0;
-        let mut body = picture(kind, number);
-        if garbage {
-            body = spoil(&body, chance);
-        }
-        let query = if nonsense { "w=wide".to_owned() } else { format!("w={width}{format}") };
-        Self { query, body, sync }
+        let picture = picture(kind, number);
+        let body = if garbage { spoil(&picture, chance) } else { picture };
+        Self { query: if nonsense { senseless } else { wanted }, body, sync }
     }
 
     /// The right answer, by the pure function and none of the service; none where it is a refusal.
@@ -62,11 +62,12 @@ fn picture(kind: SampleKind, number: u64) -> Bytes {
     made[place][usize::from(kind == SampleKind::Png)].clone()
 }
 
-/// What a broken or hostile user sends: a picture cut short, overwritten in places, or no picture at all.
+/// What a broken or hostile user sends: a picture cut short or overwritten in places, one that declares more pixels than
+/// anybody has memory for, bytes of no meaning, nothing.
 fn spoil(picture: &Bytes, chance: &mut Stream) -> Bytes {
     let length = picture.len() as u64;
     let mut bytes = picture.to_vec();
-    match chance.below(0..3) {
+    match chance.below(0..5) {
         0 => bytes.truncate(usize::try_from(chance.below(0..length)).expect("an index")),
         1 => {
             for _ in 0..8 {
@@ -74,7 +75,38 @@ fn spoil(picture: &Bytes, chance: &mut Stream) -> Bytes {
                 bytes[place] = u8::try_from(chance.below(0..256)).expect("a byte");
             }
         }
-        _ => chance.fill(&mut bytes),
+        2 => bytes = vast_png(),
+        3 => chance.fill(&mut bytes),
+        _ => bytes.clear(),
     }
     bytes.into()
+}
+
+/// The header of a PNG of 60 000 by 60 000 pixels, and nothing more.
+fn vast_png() -> Vec<u8> {
+    let side = 60_000_u32.to_be_bytes();
+    let declared = [&side[..], &side, &[8, 6, 0, 0, 0]].concat();
+    // The last four bytes are the chunk's CRC, which no reader of headers needs to be right.
+    [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", &declared[..], &[0; 4]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resize::{Limits, ResizeError, inspect};
+
+    #[test]
+    fn most_wishes_have_a_picture_for_an_answer_and_some_have_none() {
+        let converter = Converter::new(Limits::default());
+        let wishes = (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0")));
+        let refused = wishes.filter(|wish| wish.expected(&converter).is_none()).count();
+        assert!((40..160).contains(&refused), "{refused} of 2000");
+    }
+
+    #[test]
+    fn the_vast_picture_is_refused_for_its_size() {
+        let bomb = vast_png();
+        let header = inspect(&bomb).unwrap();
+        assert!(matches!(Limits::default().admit(&bomb, &header), Err(ResizeError::TooLarge(_))));
+    }
 }

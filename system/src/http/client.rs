@@ -1,13 +1,17 @@
 //! The client side: requests over connections that are kept and used again.
 
+use super::DEADLINE_HEADER;
 use super::io::Io;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response};
 use sim::net::TcpStream;
 use sim::time::{Instant, timeout};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 /// Answers longer than this are refused.
@@ -16,20 +20,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Makes requests; clones share their connections.
 #[derive(Clone, Default)]
 pub struct HttpClient {
-    /// Connections that wait for their next request, by node.
-    idle: Arc<Mutex<BTreeMap<String, Vec<SendRequest<Full<Bytes>>>>>>,
+    /// Connections that wait for their next request, by node and port.
+    idle: Arc<Mutex<Idle>>,
 }
 
-/// What a server said.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Content-Type`, empty where there is none.
-    pub content_type: String,
-    /// The whole body.
-    pub body: Bytes,
-}
+type Idle = BTreeMap<(String, u16), Vec<Sender>>;
+type Sender = SendRequest<Full<Bytes>>;
 
 /// Why there is no answer. The request may have been carried out all the same.
 #[derive(Debug, Error)]
@@ -49,7 +45,8 @@ pub enum HttpError {
 }
 
 impl HttpClient {
-    /// Makes `request` to `port` of the node called `node`, and waits for the whole answer until `deadline`.
+    /// Makes `request` to `port` of the node called `node`, and waits for the whole answer until `deadline`, which the
+    /// server is told. Giving up closes the connection, which tells the server too.
     ///
     /// # Errors
     /// Where there is no answer in time.
@@ -57,10 +54,15 @@ impl HttpClient {
         &self,
         node: &str,
         port: u16,
-        request: hyper::Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         deadline: Instant,
-    ) -> Result<Answer, HttpError> {
+    ) -> Result<Response<Bytes>, HttpError> {
         let left = deadline - Instant::now();
+        let headers = request.headers_mut();
+        headers
+            .insert(DEADLINE_HEADER, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+        let host = HeaderValue::from_str(node).expect("a node's name is letters, digits and dashes");
+        headers.insert(HOST, host);
         timeout(left, self.exchange(node, port, request)).await.map_err(|_| HttpError::DeadlineExceeded)?
     }
 
@@ -68,38 +70,55 @@ impl HttpClient {
         &self,
         node: &str,
         port: u16,
-        request: hyper::Request<Full<Bytes>>,
-    ) -> Result<Answer, HttpError> {
-        let mut connection = match self.take(node) {
-            Some(connection) => connection,
-            None => connect(node, port).await?,
-        };
-        let response = connection.send_request(request).await?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(hyper::header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-        let body = body.collect().await.map_err(|error| HttpError::Body(error.to_string()))?.to_bytes();
-        self.idle.lock().expect("no holder panics").entry(node.to_owned()).or_default().push(connection);
-        Ok(Answer { status, content_type, body })
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, HttpError> {
+        let (sender, response) = self.send(node, port, request).await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| HttpError::Body(error.to_string()))?.to_bytes();
+        self.keep(node, port, sender);
+        Ok(Response::from_parts(head, body))
     }
 
-    /// A connection that lives and is free, the one used last.
-    fn take(&self, node: &str) -> Option<SendRequest<Full<Bytes>>> {
-        let mut idle = self.idle.lock().expect("no holder panics");
-        let connections = idle.get_mut(node)?;
-        while let Some(connection) = connections.pop() {
-            if connection.is_ready() {
-                return Some(connection);
+    /// Sends over a connection that is there, or over a new one.
+    async fn send(
+        &self,
+        node: &str,
+        port: u16,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Sender, Response<Incoming>), HttpError> {
+        while let Some(mut sender) = self.take(node, port) {
+            // Its last answer was read here; its own task may still have to find that out.
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((sender, response)),
+                // The server closed it while it was idle. What was never sent can be sent again.
+                Err(mut error) => request = error.take_message().ok_or_else(|| error.into_error())?,
             }
         }
-        None
+        let mut sender = connect(node, port).await?;
+        let response = sender.send_request(request).await?;
+        Ok((sender, response))
+    }
+
+    /// An idle connection that lives: the one used last.
+    fn take(&self, node: &str, port: u16) -> Option<Sender> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let senders = idle.get_mut(&(node.to_owned(), port))?;
+        std::iter::from_fn(|| senders.pop()).find(|sender| !sender.is_closed())
+    }
+
+    fn keep(&self, node: &str, port: u16, sender: Sender) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.entry((node.to_owned(), port)).or_default().push(sender);
     }
 }
 
-async fn connect(node: &str, port: u16) -> Result<SendRequest<Full<Bytes>>, HttpError> {
+async fn connect(node: &str, port: u16) -> Result<Sender, HttpError> {
     let stream = TcpStream::connect(node, port).await?;
-    let (sender, connection) = http1::Builder::new().handshake(Io(stream)).await?;
+    let (sender, connection) = http1::Builder::new().handshake(Io::new(stream)).await?;
     sim::task::spawn(async move {
         // How it ended is told to the request that it was for.
         let _ = connection.await;

@@ -6,44 +6,83 @@ use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use sim::net::{TcpListener, TcpStream};
+use sim::time::{sleep, timeout};
+use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tower_service::Service;
+
+/// How long requests under way may still take once the server was asked to stop.
+pub const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 /// How long a connection may take to send a request's head, or stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request's head, and what hyper reads ahead of it, at most.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 50_000;
+/// How long to wait after a connection could not be accepted, since the cause (no file to spare) may last.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` at `port` for as long as the port is open.
-///
-/// # Errors
-/// Where the port cannot be opened.
-pub async fn serve(port: u16, router: Router) -> io::Result<()> {
-    let listener = TcpListener::bind(port).await?;
+/// Serves `router` to the callers of `listener` until `stop` ends. Then nobody new is let in, idle connections are closed,
+/// and requests under way are answered, for [`LAST_REQUESTS`] at most.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let (stopper, stopping) = watch::channel(false);
+    let (alive, mut all_ended) = mpsc::channel::<()>(1);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut stop = pin!(stop);
     loop {
-        match listener.accept().await {
+        let place = room.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let accepted = tokio::select! { biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                sim::task::spawn(serve_connection(stream, router.clone()));
+                let (router, stopping, alive) = (router.clone(), stopping.clone(), alive.clone());
+                sim::task::spawn(async move {
+                    serve_connection(stream, router, stopping).await;
+                    drop((place, alive));
+                });
             }
-            // One call that failed on its way says nothing of the next; a port that is gone stays gone.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
-            Err(error) => tracing::warn!(%error, "a connection was not accepted"),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => break,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
+    drop((listener, alive));
+    let _ = stopper.send(true);
+    // Nothing is ever sent: this is the end of the last connection.
+    let _ = timeout(LAST_REQUESTS, all_ended.recv()).await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router) {
+async fn serve_connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
     let peer = stream.peer();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut router = router.clone();
         async move { router.call(request.map(Body::new)).await }
     });
-    let served = http1::Builder::new()
-        .timer(WorldTimer)
+    let connection = http1::Builder::new()
+        .timer(WorldTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
         // The date is cached by thread, and so would leak from one world into the next.
         .auto_date_header(false)
-        .serve_connection(Io(stream), service)
-        .await;
+        .serve_connection(Io::new(stream), service);
+    let mut connection = pin!(connection);
+    let asked_to_stop = async { drop(stopping.wait_for(|stop| *stop).await) };
+    let served = tokio::select! { biased;
+        served = &mut connection => served,
+        () = asked_to_stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection ended badly");
     }
