@@ -1,0 +1,198 @@
+//! The stack in a world, with one node more: the tester, whose process runs a test's body.
+
+use sim::history::{Down, Event, Fact, NodeIndex};
+use sim::plan::NodePlan;
+use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, mpsc};
+use system::ImageStack;
+
+/// The tester's node.
+pub(crate) const TESTER: &str = "tester-1";
+
+/// What to run, and in which world.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) api: u32,
+    pub(crate) queue: u32,
+    pub(crate) worker: u32,
+    pub(crate) settings: BTreeMap<String, String>,
+    /// How long the simulated world lasts; the live one ends with the body.
+    pub(crate) duration_s: u64,
+}
+
+impl Setup {
+    /// The tester alone.
+    pub(crate) fn alone() -> Self {
+        Self { seed: 7, api: 0, queue: 0, worker: 0, settings: BTreeMap::new(), duration_s: 120 }
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<NodePlan> {
+        let counts = [("api", self.api), ("queue", self.queue), ("worker", self.worker), ("tester", 1)];
+        let numbered =
+            counts.iter().flat_map(|(role, count)| (1..=*count).map(move |number| (*role, number)));
+        numbered.map(|(role, number)| node(role, number)).collect()
+    }
+}
+
+fn node(role: &str, number: u32) -> NodePlan {
+    NodePlan {
+        name: format!("{role}-{number}"),
+        role: role.to_owned(),
+        cores: 4,
+        memory_bytes: 4 << 30,
+        domains: BTreeMap::new(),
+        clock_offset_ns: 0,
+        clock_drift_parts_per_million: 0.0,
+    }
+}
+
+type Body = Box<dyn Fn(Arc<Deployment>) -> Task + Send + Sync>;
+
+/// The image stack and a tester.
+struct Tested {
+    body: Body,
+    through: Mutex<mpsc::Sender<()>>,
+}
+
+impl Stack for Tested {
+    fn name(&self) -> &'static str {
+        "image"
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        const TESTER: Role = Role { name: "tester", why: "runs a test's body", count: 1, cores: 4 };
+        const { &[TESTER] }
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        ImageStack.settings()
+    }
+
+    fn boot(&self, process: Process) -> Task {
+        if process.node.role != "tester" {
+            return ImageStack.boot(process);
+        }
+        let body = (process.incarnation == 1).then(|| (self.body)(process.deployment));
+        let through = self.through.lock().unwrap().clone();
+        Box::pin(async move {
+            if let Some(body) = body {
+                body.await;
+                through.send(()).unwrap();
+            }
+            std::future::pending::<()>().await;
+        })
+    }
+
+    fn client(&self, client: Client) -> Task {
+        ImageStack.client(client)
+    }
+
+    fn drained(&self, deployment: Arc<Deployment>) -> Task<bool> {
+        ImageStack.drained(deployment)
+    }
+}
+
+/// Runs `body` as the tester's process; all that happened.
+pub(crate) fn run<F>(setup: &Setup, body: impl Fn(Arc<Deployment>) -> F + Send + Sync + 'static) -> Vec<Event>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, through) = mpsc::channel();
+    let body: Body = Box::new(move |deployment| Box::pin(body(deployment)));
+    let stack = Arc::new(Tested { body, through: Mutex::new(sender) });
+    let events = run_stack(setup, stack, through);
+    for event in &events {
+        assert!(!matches!(event.fact, Fact::Panic { .. }), "{event:?}");
+    }
+    events
+}
+
+/// No process of the stack ended by itself.
+pub(crate) fn assert_all_live(events: &[Event]) {
+    for event in events {
+        let ended =
+            matches!(event.fact, Fact::Exit { cause: Down::Panic | Down::OutOfMemory | Down::Returned });
+        assert!(!ended, "{event:?}");
+    }
+}
+
+/// The facts of `events` that `pick` picks.
+pub(crate) fn pick<T>(events: &[Event], pick: impl Fn(NodeIndex, &Fact) -> Option<T>) -> Vec<T> {
+    events.iter().filter_map(|event| pick(event.node, &event.fact)).collect()
+}
+
+#[cfg(not(live))]
+fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> Vec<Event> {
+    use sim::plan::{DiskPlan, NetworkPlan, PLAN_VERSION, Plan, Workload};
+    let plan = Plan {
+        version: PLAN_VERSION,
+        stack: "image".to_owned(),
+        scenario: "test/door".to_owned(),
+        variant: None,
+        seed: setup.seed,
+        duration_ns: setup.duration_s * 1_000_000_000,
+        drain_ns: 1_000_000_000,
+        expect: BTreeMap::new(),
+        settings: setup.settings.clone(),
+        workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
+        network: NetworkPlan::default(),
+        disk: DiskPlan::default(),
+        nodes: setup.nodes(),
+        faults: Vec::new(),
+    };
+    let history = Arc::new(Mutex::new(Vec::new()));
+    let written = history.clone();
+    let sink = Box::new(move |bytes: &[u8]| written.lock().unwrap().extend_from_slice(bytes));
+    sim::world::run(&plan, stack, Some(sink), Vec::new()).unwrap();
+    let events: Vec<_> = sim::history::read(&history.lock().unwrap()).unwrap().map(Result::unwrap).collect();
+    if through.try_recv().is_err() {
+        panic!("the body did not come to its end: {:?}", tail(&events));
+    }
+    events
+}
+
+#[cfg(not(live))]
+fn tail(events: &[Event]) -> &[Event] {
+    &events[events.len().saturating_sub(20)..]
+}
+
+#[cfg(live)]
+#[expect(clippy::disallowed_methods, reason = "a test of the real world")]
+fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> Vec<Event> {
+    use sim::server::{ServeOptions, serve_until};
+    let nodes = setup.nodes();
+    let deployment = Deployment::new(stack.as_ref(), nodes.clone(), &setup.settings).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().join("data");
+    let options = ServeOptions { data: data.clone(), base_port: free_ports(), nodes: None };
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let waiter = std::thread::spawn(move || {
+        let result = through.recv_timeout(std::time::Duration::from_secs(120));
+        let _ = stop.send(());
+        result
+    });
+    serve_until(stack, deployment, &options, async { drop(stopped.await) }).unwrap();
+    let mut events = Vec::new();
+    for node in nodes {
+        let bytes = std::fs::read(data.join(&node.name).join("history/000001")).unwrap();
+        events.extend(sim::history::read(&bytes).unwrap().map(Result::unwrap));
+    }
+    events.sort_by_key(|event| event.at_ns);
+    waiter.join().unwrap().unwrap_or_else(|_| panic!("the body did not come to its end: {events:?}"));
+    events
+}
+
+/// A base port with free ones above it, of its own for each test that runs at the same time.
+#[cfg(live)]
+fn free_ports() -> u16 {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(100);
+    #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
+    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Below the ports that systems give away by themselves; room for sixteen nodes.
+    let bases = std::iter::repeat_with(|| NEXT.fetch_add(16, Ordering::Relaxed) * 100);
+    bases.take(13).find(|base| (0..16).all(|node| free(base + node * 100 + 80))).unwrap()
+}
