@@ -1,7 +1,7 @@
 //! The stack in a world, with one node more: the tester, whose process runs a test's body.
 
 use sim::history::{Down, Event, Fact, NodeIndex};
-use sim::plan::NodePlan;
+use sim::plan::{CLIENT_ROLE, NodePlan};
 use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,6 +18,10 @@ pub(crate) struct Setup {
     pub(crate) api: u32,
     pub(crate) queue: u32,
     pub(crate) worker: u32,
+    pub(crate) worker_memory_bytes: u64,
+    /// Simulated users, on a node of their own; none in the live world.
+    pub(crate) clients: u32,
+    pub(crate) rate_per_s: f64,
     pub(crate) settings: BTreeMap<String, String>,
     /// How long the simulated world lasts; the live one ends with the body.
     pub(crate) duration_s: u64,
@@ -26,23 +30,41 @@ pub(crate) struct Setup {
 impl Setup {
     /// The tester alone.
     pub(crate) fn alone() -> Self {
-        Self { seed: 7, api: 0, queue: 0, worker: 0, settings: BTreeMap::new(), duration_s: 120 }
+        Self {
+            seed: 7,
+            api: 0,
+            queue: 0,
+            worker: 0,
+            worker_memory_bytes: 4 << 30,
+            clients: 0,
+            rate_per_s: 0.0,
+            settings: BTreeMap::new(),
+            duration_s: 120,
+        }
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodePlan> {
-        let counts = [("api", self.api), ("queue", self.queue), ("worker", self.worker), ("tester", 1)];
+        let memory_bytes = |role: &str| if role == "worker" { self.worker_memory_bytes } else { 4 << 30 };
+        let users = u32::from(self.clients > 0);
+        let counts = [
+            ("api", self.api),
+            ("queue", self.queue),
+            ("worker", self.worker),
+            ("tester", 1),
+            (CLIENT_ROLE, users),
+        ];
         let numbered =
             counts.iter().flat_map(|(role, count)| (1..=*count).map(move |number| (*role, number)));
-        numbered.map(|(role, number)| node(role, number)).collect()
+        numbered.map(|(role, number)| node(role, number, memory_bytes(role))).collect()
     }
 }
 
-fn node(role: &str, number: u32) -> NodePlan {
+fn node(role: &str, number: u32, memory_bytes: u64) -> NodePlan {
     NodePlan {
         name: format!("{role}-{number}"),
         role: role.to_owned(),
         cores: 4,
-        memory_bytes: 4 << 30,
+        memory_bytes,
         domains: BTreeMap::new(),
         clock_offset_ns: 0,
         clock_drift_parts_per_million: 0.0,
@@ -134,10 +156,10 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         variant: None,
         seed: setup.seed,
         duration_ns: setup.duration_s * 1_000_000_000,
-        drain_ns: 1_000_000_000,
+        drain_ns: if setup.clients > 0 { 60_000_000_000 } else { 1_000_000_000 },
         expect: BTreeMap::new(),
         settings: setup.settings.clone(),
-        workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
+        workload: Workload { clients: setup.clients, rate_per_s: setup.rate_per_s, only: None },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: setup.nodes(),

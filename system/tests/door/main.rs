@@ -5,5 +5,6 @@
 mod bytes;
 mod harness;
 mod http;
+mod stack;
 
 extern crate hogwash_system as system;
