@@ -5,6 +5,7 @@
 //! where chance is needed, the caller gives a seed.
 
 pub mod calc;
+pub mod evidence;
 pub mod models;
 pub mod rare;
 pub mod splitting;

@@ -4,6 +4,7 @@
 
 use super::intervals::{chi_squared_quantile, two_sided_quantile};
 use super::{Interval, ModelError, finite, open_probability, out_of_range, positive, real};
+use serde::Serialize;
 use statrs::function::erf::erfc;
 use std::f64::consts::{PI, SQRT_2};
 
@@ -29,7 +30,8 @@ impl Observation {
 }
 
 /// An exponential law's mean: failures come at a constant rate.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Exponential {
     /// The mean, T/r. None where no event was seen: then the interval alone speaks.
     pub mean: Option<f64>,
@@ -58,7 +60,8 @@ pub fn exponential(events: u64, exposure: f64, confidence: f64) -> Result<Expone
 }
 
 /// A Weibull law: S(t) = exp(−(t/scale)^shape). A shape below 1 is infant mortality, above 1 wear-out, 1 a constant rate.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Weibull {
     /// The shape.
     pub shape: f64,
@@ -148,7 +151,8 @@ fn power_sums(sample: &[Observation], unit: f64, shape: f64) -> (f64, f64, f64) 
 }
 
 /// A lognormal law: the usual shape of times to repair, whose mean says little.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Lognormal {
     /// The median, in the unit of the times.
     pub median: f64,
