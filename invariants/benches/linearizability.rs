@@ -10,8 +10,12 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use hogwash_invariants::linearizability::models::{Queue, QueueCall, QueueReturn};
-use hogwash_invariants::linearizability::{Checker, History, HistoryOf, Model, Strategy, Verdict, check};
+use hogwash_invariants::linearizability::models::{
+    Queue, QueueCall, QueueReturn, Register, RegisterCall, RegisterReturn,
+};
+use hogwash_invariants::linearizability::{
+    Checker, History, HistoryOf, Model, OperationId, Strategy, Verdict, check,
+};
 
 #[path = "../tests/linearizability/nh.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -25,6 +29,7 @@ const TIME_PER_CHECK: Duration = Duration::from_millis(60);
 fn main() {
     public_histories();
     fifo_queues();
+    long_registers();
 }
 
 fn public_histories() {
@@ -151,6 +156,67 @@ fn fifo_queues() {
                 time.as_secs_f64() * 1e9 / history.len() as f64,
             );
         }
+    }
+}
+
+/// Registers of few values, which only a search can decide, under many clients of which some lose their replies.
+fn long_registers() {
+    println!();
+    for (operations, clients) in [(10_000, 5), (100_000, 5), (10_000, 20), (100_000, 20), (10_000, 50)] {
+        let history = register_history(operations, clients);
+        let (time, verdict) = shortest(|| check(&Register::new(), black_box(&history)));
+        println!(
+            "register, {operations:>7} operations of {clients:>2} clients: {time:>8.1?}, {:.0} ns each{}",
+            time.as_secs_f64() * 1e9 / history.len() as f64,
+            if verdict.is_linearizable() == Some(true) { "" } else { ", undecided" },
+        );
+    }
+}
+
+/// Each operation takes effect when it is called, or when it returns.
+fn register_history(operations: u64, clients: usize) -> HistoryOf<Register<u8>> {
+    let mut history = History::new();
+    let mut value = None;
+    let mut under_way: Vec<(OperationId, RegisterCall<u8>, Option<RegisterReturn<u8>>)> = Vec::new();
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    for number in 0..operations {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let new = u8::try_from(random >> 40 & 3).unwrap_or_default();
+        let call = match random >> 50 & 7 {
+            0..4 => RegisterCall::Read,
+            4..7 => RegisterCall::Write(new),
+            _ => RegisterCall::CompareAndSet { expected: Some(new), new: (new + 1) % 4 },
+        };
+        let id = history.call(call.clone());
+        let returned = (random >> 12 & 1 == 0).then(|| applied(&mut value, &call));
+        // Not many, or what may still happen explains everything.
+        if number % 5_000 != 7 {
+            under_way.push((id, call, returned));
+        }
+        if under_way.len() == clients {
+            let place = usize::try_from(random >> 20).unwrap_or_default() % clients;
+            let (id, call, returned) = under_way.swap_remove(place);
+            let returned = returned.unwrap_or_else(|| applied(&mut value, &call));
+            history.returned(id, returned).expect("it returns once");
+        }
+    }
+    history
+}
+
+fn applied(value: &mut Option<u8>, call: &RegisterCall<u8>) -> RegisterReturn<u8> {
+    match call {
+        RegisterCall::Read => RegisterReturn::Value(*value),
+        RegisterCall::Write(new) => {
+            *value = Some(*new);
+            RegisterReturn::Written
+        }
+        RegisterCall::CompareAndSet { expected, new } if expected == value => {
+            *value = Some(*new);
+            RegisterReturn::Exchanged
+        }
+        RegisterCall::CompareAndSet { .. } => RegisterReturn::Kept,
     }
 }
 

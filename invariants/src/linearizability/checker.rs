@@ -191,6 +191,7 @@ fn along_time<M: Model>(problem: &Problem<'_, M>, initial: u32) -> Option<Box<dy
     boxed::<1, M>(problem, initial)
         .or_else(|| boxed::<2, M>(problem, initial))
         .or_else(|| boxed::<8, M>(problem, initial))
+        .or_else(|| boxed::<32, M>(problem, initial))
 }
 
 /// One order from those of the parts. Each operation gets the earliest moment at which its part's order allows it:

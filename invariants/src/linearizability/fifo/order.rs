@@ -1,17 +1,17 @@
 //! An order for a history that shows none of the patterns.
 //!
 //! Give each item x two intervals: A(x), in which it is added, from the call of `enq(x)` to its return, or to that
-//! of `deq(x)` if that is earlier; and T(x), in which it is taken, from the call of `deq(x)`, or that of `enq(x)` if
-//! that is later, to the return of `deq(x)`. An item that stays has T(x) after all else. An answer "empty" counts as an
-//! item whose two intervals are the one moment that was found for it. Item x must come before item y when A(x) ends
-//! before A(y) begins, or T(x) ends before T(y) begins.
+//! of `deq(x)` if that is earlier; and T(x), in which it is taken, from the call of `deq(x)` to its return. An item
+//! that stays has T(x) after all else. An answer "empty" counts as an item whose two intervals are the one moment that
+//! was found for it. Item x must come before item y when A(x) ends before A(y) begins, or T(x) ends before T(y)
+//! begins.
 //!
 //! *Two items never must precede each other*: for two real ones that is the second or the third pattern (or the
-//! first, when an end of A or a begin of T is one that was moved); for one real and one "empty", the item would
-//! cover that moment, or be taken before it was added. *Then longer cycles do not exist either*: steps of one kind
-//! in a row can be joined, so a shortest cycle alternates, as in "x before y by A, y before z by T, z before w by A,
-//! w before x by T". Of two pairs of intervals that are each apart, the first of one pair is apart from the second
-//! of the other (A(x) ends before A(w) begins, or A(z) before A(y)), and that makes a shorter cycle.
+//! first, when the end of an A is that of a T); for a real one and an "empty", the item would cover that moment, or
+//! be taken before it was added. *Then longer cycles do not exist either*: steps of one kind in a row can be joined,
+//! so a shortest cycle alternates, as in "x before y by A, y before z by T, z before w by A, w before x by T". Of two
+//! pairs of intervals that are each apart, the first of one pair is apart from the second of the other (A(x) ends
+//! before A(w) begins, or A(z) before A(y)), and that makes a shorter cycle.
 //!
 //! So the items have an order, and any such order works: add each at the latest begin of an A so far, take it at
 //! the latest begin of an A or T so far. Both moments lie before the end of its own A and T, or the item that began
@@ -83,7 +83,7 @@ impl Bounds {
         if position == item.enqueue_returned.min(item.dequeue_returned) {
             self.add_ends.push(bound);
         }
-        if item.dequeue_called != NEVER && position == item.dequeue_called.max(item.enqueue_called) {
+        if position == item.dequeue_called {
             self.take_begins.push(bound);
         }
         if position == item.dequeue_returned {
