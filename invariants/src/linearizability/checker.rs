@@ -8,7 +8,7 @@ use super::model::Model;
 use super::partition::{Partition, partitions};
 use super::problem::{Problem, Transitions};
 use super::search::{Outcome, Search};
-use super::verdict::{Decision, Verdict, Violation};
+use super::verdict::{Decision, Stuck, Verdict, Violation};
 
 /// Enough for every public history that we know of; a step takes some tens of nanoseconds and bytes.
 const BUDGET_DEFAULT: u64 = 1 << 24;
@@ -95,6 +95,23 @@ impl Checker {
             Err(verdict) => return verdict,
         }
         Verdict::Linearizable { order: merged(history, orders) }
+    }
+
+    /// The longest prefix that can be explained and the operation that cannot, also where [`check`](Self::check) finds
+    /// a pattern by a shortcut. `None` when the history is linearizable, or when the budget runs out.
+    ///
+    /// # Panics
+    /// When the model breaks the promise of its [`Model::effect`].
+    pub fn longest_prefix<M: Model>(&self, model: &M, history: &HistoryOf<M>) -> Option<Stuck> {
+        let by = |strategy| self.strategy(strategy).check(model, history);
+        let verdict = match by(Strategy::JustInTime) {
+            Verdict::Undecided { .. } => by(Strategy::DepthFirst),
+            decided => decided,
+        };
+        match verdict {
+            Verdict::Violated(Violation::Stuck(stuck)) => Some(stuck),
+            _ => None,
+        }
     }
 
     /// Decides one part by search alone.

@@ -90,6 +90,15 @@ impl<Call, Return> Operation<Call, Return> {
         (self.returned_at != NEVER).then_some(self.returned_at as usize)
     }
 
+    /// The position of the return, `NEVER` if there was none.
+    pub(crate) fn deadline(&self) -> u32 {
+        self.returned_at
+    }
+
+    pub(crate) fn call_position(&self) -> u32 {
+        self.called_at
+    }
+
     /// False once it is known that the operation had no effect.
     pub fn happened(&self) -> bool {
         self.happened

@@ -47,7 +47,7 @@
 //! # What an answer is worth
 //! [`Verdict::Linearizable`] comes with an order, which [`validate`] judges in linear time with code of its own. A
 //! [`Violation`] names the operations that contradict each other, or the longest prefix that can be explained and the
-//! operation that fits in nowhere.
+//! operation that fits in nowhere; [`Checker::longest_prefix`] finds the latter for any violation.
 //!
 //! # Conventions
 //! Collections of histories disagree about these, and each has turned verdicts round:

@@ -260,6 +260,28 @@ fn a_queue_pattern_reads_as_a_sentence() {
 }
 
 #[test]
+fn the_longest_prefix_can_be_asked_for_where_a_pattern_was_found() {
+    let mut history = History::new();
+    let mut dequeues = Vec::new();
+    for item in ['a', 'b'] {
+        let enqueue = history.call(QueueCall::Enqueue(item));
+        history.returned(enqueue, QueueReturn::Enqueued).unwrap();
+    }
+    assert_eq!(Checker::new().longest_prefix(&Queue::new(), &history), None);
+    for item in ['a', 'a'] {
+        let dequeue = history.call(QueueCall::Dequeue);
+        history.returned(dequeue, QueueReturn::Dequeued(Some(item))).unwrap();
+        dequeues.push(dequeue);
+    }
+    let Verdict::Violated(Violation::Queue(_)) = check(&Queue::new(), &history) else {
+        panic!("taken twice")
+    };
+    let stuck = Checker::new().longest_prefix(&Queue::new(), &history).unwrap();
+    assert_eq!((stuck.operation, stuck.prefix.len()), (dequeues[1], 3));
+    assert_eq!(stuck.states, ["['b']"]);
+}
+
+#[test]
 fn a_history_refuses_what_contradicts_it() {
     let mut history = History::<RegisterCall<u8>, RegisterReturn<u8>>::new();
     let stranger = OperationId::new(7);
