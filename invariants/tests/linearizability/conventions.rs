@@ -7,7 +7,7 @@ use hogwash_invariants::linearizability::models::{
 };
 use hogwash_invariants::linearizability::{
     Checker, Effect, History, HistoryError, HistoryOf, Interval, Model, OperationId, Strategy, Verdict,
-    check, validate,
+    Violation, check, validate,
 };
 
 const STRATEGIES: [Strategy; 4] =

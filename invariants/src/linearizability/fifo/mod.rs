@@ -7,7 +7,7 @@
 //! 3. `enq(x)` returned before `enq(y)` was called, y is taken, x never is;
 //! 4. an answer "empty" during which at every moment some item was certainly inside: added, and not yet taken.
 //!
-//! Why nothing else can go wrong: see [`order`], which builds an order whenever no pattern is found.
+//! Why nothing else can go wrong: see the file `order.rs`, which builds an order whenever no pattern is found.
 //!
 //! **Unknown outcomes.** An enqueue that never returned and whose item nobody took is left out: nothing needs it. A
 //! dequeue that never returned may have taken one item that was added for certain and that nobody is known to have
