@@ -164,11 +164,9 @@ impl Delivery {
 impl Invariant for Delivery {
     fn observe(&mut self, event: &Event) {
         match event.fact {
-            Fact::Submit { id, .. } => {
-                if !self.over.contains(id) {
-                    let item = self.items.entry(id).or_default();
-                    item.last_seen = Some((event.at_ns, event.node, "submit"));
-                }
+            Fact::Submit { id, .. } if !self.over.contains(id) => {
+                let item = self.items.entry(id).or_default();
+                item.last_seen = Some((event.at_ns, event.node, "submit"));
             }
             Fact::Acknowledge { id } => {
                 if let Some(item) = self.asked(event, id)

@@ -102,7 +102,7 @@ proptest! {
             let calls = calls.clone();
             async move {
                 let mut tasks = Vec::new();
-                for bytes in calls.to_vec() {
+                for bytes in calls.iter().cloned() {
                     tasks.push(sim::task::spawn(async move { call(&bytes).await }));
                 }
                 for task in tasks {
