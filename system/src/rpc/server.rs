@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sim::net::{OwnedReadHalf, Peer, TcpListener, TcpStream};
 use sim::task;
-use sim::time::{Instant, sleep_until};
+use sim::time::{Instant, sleep, sleep_until};
 use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
@@ -16,6 +16,9 @@ use tokio::sync::mpsc;
 
 /// A connection on which nothing comes for so long is closed: its caller may have vanished without a word.
 const IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// How long to wait where a connection cannot be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request that came.
 pub struct Incoming<Q, R> {
@@ -64,7 +67,15 @@ where
     F: Future<Output = ()> + Send,
 {
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
+            // No room for one more connection just now: those who call try again.
+            Err(_) => {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let handle = handle.clone();
         // A connection that ends in an error is its caller's to notice.
         task::spawn(async move { drop(serve(stream, peer, handle).await) });

@@ -70,7 +70,9 @@ struct LeaseRequest {
     worker: String,
     attempt: u64,
     most: u32,
+    /// When to answer that there are no jobs.
     until: Instant,
+    deadline: Instant,
     back: Back,
 }
 
@@ -85,7 +87,7 @@ impl Clients {
             }
             Request::Depth => return Some(self.read(Read::Depth(back))),
             Request::Lease { worker, attempt, most, wait_ns } => {
-                self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), back });
+                self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), deadline, back });
                 return None;
             }
             Request::Enqueue { id, key, request, body } => {
@@ -193,7 +195,7 @@ impl Clients {
     fn lease(&mut self, request: LeaseRequest, claim: usize, lease_ns: u64) {
         self.claimed += claim;
         let (worker, attempt, most) = (request.worker.clone(), request.attempt, request.most);
-        let pending = Pending { deadline: request.until, kind: Kind::Lease(request, claim) };
+        let pending = Pending { deadline: request.deadline, kind: Kind::Lease(request, claim) };
         self.batch.push_back((Command::Lease { worker, attempt, most, lease_ns }, pending));
     }
 

@@ -23,7 +23,7 @@ const GROUP: u32 = 0;
 /// A snapshot is taken when so much was chosen since the last, or twice the last one's size, where that is more.
 const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 /// Entries below a snapshot that stay in memory for peers that lag a little.
-const KEPT_SLOTS: Slot = 2_000;
+const KEPT_SLOTS: Slot = 500;
 /// The most time that one entry passes on: what nobody has an interest in need not be counted.
 const ELAPSED_MAX: Duration = Duration::from_nanos(BLOB_WINDOW_NS / 4);
 
