@@ -97,7 +97,7 @@ impl Store {
         let (index, segments, stored) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut shared = Shared { index, segments, as_of, needed, stored };
         for number in &numbers {
-            shared.load(*number, numbers.last() == Some(number)).await?;
+            shared.load(durability, *number, numbers.last() == Some(number)).await?;
         }
         let number = numbers.last().copied().unwrap_or(0) + 1;
         let (sender, work) = mpsc::channel(WORK_MAX);
@@ -336,7 +336,7 @@ impl Writer {
 }
 
 impl Shared {
-    async fn load(&mut self, number: u64, is_last: bool) -> io::Result<()> {
+    async fn load(&mut self, durability: Durability, number: u64, is_last: bool) -> io::Result<()> {
         let file = fs::OpenOptions::new().read(true).write(is_last).open(&path_of(number)).await?;
         let mut places = Vec::new();
         let found = |head, offset| places.push(Place { segment: number, offset, head });
@@ -344,6 +344,10 @@ impl Shared {
         if is_last && bytes < file.len().await? {
             // It was being written when the power went; nobody was told that it is there.
             file.set_len(bytes).await?;
+        }
+        if is_last && durability == Durability::Disk {
+            // What was read may have been in the cache only.
+            file.sync_data().await?;
         }
         let segment = Segment { file: Arc::new(file), live: 0, live_bytes: 0, bytes, open: false };
         self.segments.insert(number, segment);

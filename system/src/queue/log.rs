@@ -283,15 +283,14 @@ pub async fn wipe() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory below `/queue`, durably where asked.
+/// Makes a directory below `/queue`, durably where asked, with the names that are in it: a process that was killed may
+/// have left them in the cache only, where another finds them until the power goes.
 pub(crate) async fn make_directory(durability: Durability, path: &str) -> io::Result<()> {
-    if fs::exists(path).await {
-        return Ok(());
-    }
     fs::create_dir_all(path).await?;
     if durability == Durability::Disk {
-        fs::sync_dir("/").await?;
-        fs::sync_dir("/queue").await?;
+        for directory in ["/", "/queue", path] {
+            fs::sync_dir(directory).await?;
+        }
     }
     Ok(())
 }

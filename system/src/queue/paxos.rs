@@ -40,6 +40,10 @@ pub const VALUE_BYTES_MAX: usize = 32 << 10;
 /// replica that knows less catches up first.
 const AHEAD_SLOTS_MAX: Slot = 256;
 
+/// How many records may wait for the disk. With more, a replica accepts and learns nothing new, so that a disk that is
+/// stuck does not fill its memory.
+const WRITES_MAX: u64 = 4096;
+
 /// Who takes part, and how patient they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -159,6 +163,8 @@ pub struct Paxos {
     written: u64,
     /// How many of them are durable.
     durable: u64,
+    /// Since when the disk has had something to do and done nothing.
+    disk_waits_ns: Option<u64>,
     held: VecDeque<(u64, Held)>,
     actions: VecDeque<Action>,
 }
@@ -185,6 +191,7 @@ impl Paxos {
             fetch_after_ns: 0,
             written: 0,
             durable: 0,
+            disk_waits_ns: None,
             held: VecDeque::new(),
             actions: VecDeque::new(),
         };
@@ -229,6 +236,7 @@ impl Paxos {
     pub fn durable(&mut self, now_ns: u64, written: u64) {
         debug_assert!(written <= self.written, "record {written} of {} was never given out", self.written);
         self.durable = self.durable.max(written);
+        self.disk_waits_ns = (self.durable < self.written).then_some(now_ns);
         while self.held.front().is_some_and(|(number, _)| *number <= self.durable) {
             let (_, held) = self.held.pop_front().expect("it was there");
             self.release(now_ns, held);
@@ -306,9 +314,21 @@ impl Paxos {
         }
     }
 
-    fn persist(&mut self, record: Record) {
+    fn persist(&mut self, now_ns: u64, record: Record) {
         self.written += 1;
+        self.disk_waits_ns.get_or_insert(now_ns);
         self.actions.push_back(Action::Persist(record));
+    }
+
+    /// Whether the disk is too far behind to take more.
+    fn is_clogged(&self) -> bool {
+        self.written - self.durable >= WRITES_MAX
+    }
+
+    /// Whether the disk has done nothing for so long that another replica should lead.
+    fn is_stuck(&self, now_ns: u64) -> bool {
+        let patience_ns = 2 * self.config.election_timeout_ns;
+        self.disk_waits_ns.is_some_and(|since_ns| now_ns.saturating_sub(since_ns) > patience_ns)
     }
 
     /// Does `held` once all that was written so far is durable.

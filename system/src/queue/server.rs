@@ -187,7 +187,7 @@ async fn take_part(
         settings,
         paxos,
         state,
-        peers: Peers::new(&deployment, settings.me, settings.election_timeout / 2),
+        peers: Peers::new(&deployment, settings.me, settings.election_timeout),
         store,
         log: log_work,
         saver,

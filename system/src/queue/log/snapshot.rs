@@ -24,8 +24,10 @@ pub struct Snapshot {
 /// [`LogError::Damaged`] where it is not whole: without it the log is not enough.
 pub async fn load_snapshot(durability: Durability) -> Result<Option<Snapshot>, LogError> {
     make_directory(durability, DIRECTORY).await?;
-    let mut names: Vec<_> = slots().await?;
-    let Some(slot) = names.pop() else { return Ok(None) };
+    for unfinished in fs::read_dir(DIRECTORY).await?.iter().filter(|name| name.ends_with(".new")) {
+        fs::remove_file(&format!("{DIRECTORY}/{unfinished}")).await?;
+    }
+    let Some(slot) = slots().await?.pop() else { return Ok(None) };
     let file = path_of(slot);
     let bytes = fs::read(&file).await?;
     match decode(&bytes) {

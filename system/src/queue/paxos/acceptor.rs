@@ -16,7 +16,7 @@ impl Paxos {
         }
         if ballot > self.promised {
             self.take_part(now_ns, ballot);
-            self.persist(Record::Promise { ballot });
+            self.persist(now_ns, Record::Promise { ballot });
             self.after_durable(now_ns, Held::Promise(ballot));
         }
         let accepted = self.entries.range(self.chosen + 1..);
@@ -44,14 +44,14 @@ impl Paxos {
         if !self.hear(now_ns, from, ballot, chosen) {
             return;
         }
-        if slot > self.chosen.saturating_add(AHEAD_SLOTS_MAX) {
+        if slot > self.chosen.saturating_add(AHEAD_SLOTS_MAX) || self.is_clogged() {
             return self.seek(now_ns);
         }
         // What is chosen stays as it is, and the leader can only be proposing the same.
         let known = self.entries.get(&slot).is_some_and(|entry| entry.ballot == ballot);
         if slot > self.chosen && !known {
             self.entries.insert(slot, Accepted { ballot, value: value.clone() });
-            self.persist(Record::Accept { ballot, slot, chosen: self.chosen, value: value.clone() });
+            self.persist(now_ns, Record::Accept { ballot, slot, chosen: self.chosen, value: value.clone() });
             self.after_durable(now_ns, Held::Acceptance(slot, ballot, value));
         }
         self.after_durable(now_ns, Held::Send(from, Message::Accepted { ballot, slot, round }));
@@ -80,7 +80,7 @@ impl Paxos {
         }
         if ballot > self.promised {
             self.take_part(now_ns, ballot);
-            self.persist(Record::Promise { ballot });
+            self.persist(now_ns, Record::Promise { ballot });
         }
         self.heard_leader(now_ns, ballot, chosen);
         true

@@ -25,6 +25,9 @@ pub(super) struct Preparing {
 impl Paxos {
     /// No leader was heard for too long, or an attempt came to nothing: asks whether another is welcome.
     pub(super) fn ask(&mut self, now_ns: u64) {
+        if self.is_stuck(now_ns) {
+            return self.sleep_before_retry(now_ns);
+        }
         let ballot = self.highest.max(self.promised).next_of(self.config.me);
         let mut granted = Votes::default();
         granted.add(self.config.me);
@@ -73,7 +76,7 @@ impl Paxos {
         let (promises, reported) = (Votes::default(), BTreeMap::new());
         self.role = Role::Preparing(Preparing { ballot, promises, reported });
         self.sleep_before_retry(now_ns);
-        self.persist(Record::Promise { ballot });
+        self.persist(now_ns, Record::Promise { ballot });
         for to in self.config.peers() {
             self.after_durable(now_ns, Held::Send(to, Message::Prepare { ballot, chosen: self.chosen }));
         }
@@ -94,9 +97,10 @@ impl Paxos {
         (first, learnt): (Slot, Vec<Bytes>),
         accepted: Vec<(Slot, Accepted)>,
     ) {
-        let majority = self.config.majority();
+        let (majority, clogged) = (self.config.majority(), self.is_clogged());
         let Role::Preparing(preparing) = &mut self.role else { return };
-        if preparing.ballot != ballot {
+        // What a promise teaches must be kept, or the leader would not know it.
+        if preparing.ballot != ballot || clogged {
             return;
         }
         preparing.promises.add(from);
@@ -104,7 +108,7 @@ impl Paxos {
             keep_highest(&mut preparing.reported, slot, entry);
         }
         let elected = preparing.promises.count() >= majority;
-        self.take_values(first, learnt);
+        self.take_values(now_ns, first, learnt);
         if elected {
             self.lead(now_ns);
         }

@@ -67,6 +67,7 @@ impl Paxos {
     /// Whether this replica leads and has room for a proposal.
     pub fn has_room(&self) -> bool {
         matches!(&self.role, Role::Leading(leading) if leading.open.len() < OPEN_SLOTS_MAX)
+            && !self.is_clogged()
     }
 
     /// Whether this replica leads and has proposals that are not known to be chosen yet.
@@ -87,7 +88,7 @@ impl Paxos {
         let chosen = self.chosen;
         let accepted = super::Accepted { ballot, value: value.clone() };
         self.entries.insert(slot, accepted);
-        self.persist(Record::Accept { ballot, slot, chosen, value: value.clone() });
+        self.persist(now_ns, Record::Accept { ballot, slot, chosen, value: value.clone() });
         // Followers write at the same time; this replica's own vote counts once it is on disk, like any other.
         self.send_all(&Message::Accept { ballot, slot, value: value.clone(), chosen, round });
         self.after_durable(now_ns, Held::OwnAcceptance(slot, ballot, value));
@@ -183,13 +184,13 @@ impl Paxos {
         }
     }
 
-    /// A leader's regular work: steps down where its majority is gone, says that it leads, repeats what got no answer.
+    /// A leader's regular work: steps down where its majority is gone or its disk is stuck, says that it leads, repeats what got no answer.
     pub(super) fn beat(&mut self, now_ns: u64) {
         let Role::Leading(leading) = &self.role else { return };
         let patience_ns = self.config.election_timeout_ns;
         let heard = |peer: &Replica| now_ns.saturating_sub(leading.heard_ns[*peer as usize]) <= patience_ns;
         let present = 1 + self.config.peers().filter(heard).count();
-        if present < self.config.majority() as usize {
+        if present < self.config.majority() as usize || self.is_stuck(now_ns) {
             return self.follow(now_ns);
         }
         self.wake_ns = now_ns + self.config.heartbeat_ns();

@@ -66,14 +66,18 @@ impl Paxos {
 
     /// What was asked for arrives. Anybody may say it: what is chosen is chosen for ever.
     pub(super) fn learn(&mut self, now_ns: u64, first: Slot, values: Vec<Bytes>, chosen: Slot) {
-        self.take_values(first, values);
+        if !self.is_clogged() {
+            self.take_values(now_ns, first, values);
+        }
         self.ahead = self.ahead.max(chosen);
-        self.fetch_after_ns = now_ns;
+        if !self.is_clogged() {
+            self.fetch_after_ns = now_ns;
+        }
         self.seek(now_ns);
     }
 
     /// Takes in values, from slot `first` on, that are known to be chosen.
-    pub(super) fn take_values(&mut self, first: Slot, values: Vec<Bytes>) {
+    pub(super) fn take_values(&mut self, now_ns: u64, first: Slot, values: Vec<Bytes>) {
         let end = first.saturating_add(values.len() as u64);
         if first > self.chosen + 1 || end <= self.chosen + 1 {
             return;
@@ -81,7 +85,7 @@ impl Paxos {
         let first_new = self.chosen + 1;
         let skipped = usize::try_from(first_new - first).expect("shorter than the values");
         let values: Vec<_> = values.into_iter().skip(skipped).collect();
-        self.persist(Record::Learn { first: first_new, values: values.clone() });
+        self.persist(now_ns, Record::Learn { first: first_new, values: values.clone() });
         for (slot, value) in (first_new..).zip(values) {
             self.entries.insert(slot, Accepted { ballot: Ballot::NONE, value });
             self.close(slot);

@@ -513,3 +513,28 @@ fn what_was_accepted_is_not_taken_for_chosen_because_another_says_that_something
     acceptor.tell(0, Message::Heartbeat { ballot, chosen: 2, round: 0 });
     assert_eq!(acceptor.paxos.chosen(), 2);
 }
+
+#[test]
+fn a_leader_whose_disk_is_stuck_makes_way_and_takes_no_more_than_it_can_hold() {
+    let (mut cluster, leader) = calm(5);
+    let until_ns = cluster.now_ns + 6 * TIMEOUT_NS;
+    let mut written = 0;
+    while cluster.now_ns < until_ns {
+        for index in 0..3 {
+            while cluster.propose(index).is_some() {
+                written += 1;
+            }
+        }
+        // All disks but the leader's work.
+        while !cluster.flying.is_empty() {
+            cluster.deliver(cluster.flying.len() - 1);
+            (0..3).filter(|index| *index != leader).for_each(|index| cluster.sync(index, true));
+        }
+        cluster.step_time();
+    }
+    let now_leads = cluster.leader().expect("another leads");
+    assert_ne!(now_leads, leader);
+    assert!(written > 100, "{written}");
+    let node = &cluster.nodes[leader];
+    assert!(node.disk.records.len() - node.disk.synced <= 2 * usize::try_from(WRITES_MAX).unwrap());
+}

@@ -47,13 +47,17 @@ impl State {
     /// When a stage ends by itself.
     fn due_ns(&self, stage: &Stage) -> Option<u64> {
         let retention_ns = self.limits.retention_ns;
+        // Forgetting is not urgent: many are forgotten together, so that an idle queue need not pass on every moment.
+        let step_ns = retention_ns / 64 + 1;
+        let forget_ns = |at_ns: u64| at_ns.div_ceil(step_ns).saturating_mul(step_ns);
         match stage {
             Stage::Waiting => None,
             Stage::Delayed { until_ns } => Some(*until_ns),
             Stage::Leased { expires_ns, .. } => Some(*expires_ns),
-            Stage::Ended { ended_ns, .. } => Some(ended_ns.saturating_add(retention_ns)),
+            Stage::Ended { ended_ns, .. } => Some(forget_ns(ended_ns.saturating_add(retention_ns))),
             Stage::Quarantined { ended_ns, .. } => {
-                Some(ended_ns.saturating_add(retention_ns.saturating_mul(QUARANTINE_RETENTIONS)))
+                let kept_ns = retention_ns.saturating_mul(QUARANTINE_RETENTIONS);
+                Some(forget_ns(ended_ns.saturating_add(kept_ns)))
             }
         }
     }

@@ -5,6 +5,12 @@ use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { waiting_max: 6, deliveries_max: 3, retention_ns: 1_000 };
 
+/// When what ended at `ended_ns` is forgotten: after so many retentions, and then at the next full sixty-fourth.
+fn forgotten_ns(ended_ns: u64, retentions: u64) -> u64 {
+    let step_ns = 1_000 / 64 + 1;
+    (ended_ns + 1_000 * retentions).div_ceil(step_ns) * step_ns
+}
+
 /// One job, as the model has it.
 #[derive(Clone, Debug)]
 struct Item {
@@ -40,7 +46,7 @@ impl Model {
             if let At::Leased { until_ns, .. } = item.at
                 && until_ns <= now_ns
             {
-                let aside = At::Aside { until_ns: now_ns + 12 * LIMITS.retention_ns };
+                let aside = At::Aside { until_ns: forgotten_ns(now_ns, 12) };
                 item.at = if item.deliveries < 3 { At::Waiting { from_ns: 0 } } else { aside };
             }
         }
@@ -185,7 +191,7 @@ impl Pair {
                 let (key, token) = (key.to_string(), self.token(&key.to_string(), back));
                 let now_ns = self.model.clock_ns;
                 let given = self.with_lease(&key, token, |item, _| {
-                    let aside = At::Aside { until_ns: now_ns + 12 * LIMITS.retention_ns };
+                    let aside = At::Aside { until_ns: forgotten_ns(now_ns, 12) };
                     let waiting = At::Waiting { from_ns: now_ns + delay_ns };
                     item.at = if item.deliveries < 3 { waiting } else { aside };
                 });
@@ -248,7 +254,7 @@ impl Pair {
         let token = self.token(key, back);
         let output = output.map(|content| self.blob(content));
         let digest = output.map(|output| output.digest);
-        let until_ns = self.model.clock_ns + LIMITS.retention_ns;
+        let until_ns = forgotten_ns(self.model.clock_ns, 1);
         let repeated = self
             .model
             .find(key)
