@@ -154,8 +154,8 @@ fn draw_field(value: &FieldValue, stream: &mut Stream) -> FieldValue {
     }
 }
 
-/// A signed whole number of `range`, both ends possible.
+/// A signed duration of `range`, as readable as [`draw_duration`] has it.
 pub(crate) fn draw_signed(range: &Between<i64>, stream: &mut Stream) -> i64 {
     let width = range.most.abs_diff(range.least);
-    range.least.saturating_add_unsigned(draw_whole(&Between { least: 0, most: width }, stream))
+    range.least.saturating_add_unsigned(draw_duration(&Between { least: 0, most: width }, stream))
 }

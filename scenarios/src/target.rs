@@ -224,8 +224,14 @@ impl Target {
 
 /// A number of `range`, with few decimals, so that people can read plans.
 pub(crate) fn draw_number(range: &Between<f64>, stream: &mut Stream) -> f64 {
-    let drawn = range.least + stream.unit() * (range.most - range.least);
-    let rounded = (drawn * 1e4).round() / 1e4;
+    let width = range.most - range.least;
+    let drawn = range.least + stream.unit() * width;
+    let steps_per_one = match width {
+        1000.0.. => 1.0,
+        10.0.. => 1e2,
+        _ => 1e4,
+    };
+    let rounded = (drawn * steps_per_one).round() / steps_per_one;
     if (range.least..=range.most).contains(&rounded) { rounded } else { drawn }
 }
 
@@ -234,13 +240,16 @@ pub(crate) fn draw_whole(range: &Between<u64>, stream: &mut Stream) -> u64 {
     stream.below(range.least..range.most.saturating_add(1))
 }
 
-/// A duration of `range`; whole milliseconds where the range is seconds wide, so that people can read plans.
+/// A duration of `range`, with few decimals where the range is wide, so that people can read plans.
 pub(crate) fn draw_duration(range: &Between<u64>, stream: &mut Stream) -> u64 {
     const MILLISECOND: u64 = 1_000_000;
     let drawn = draw_whole(range, stream);
-    let rounded = drawn / MILLISECOND * MILLISECOND;
-    let wide = range.most - range.least >= 1000 * MILLISECOND;
-    if wide && rounded >= range.least { rounded } else { drawn }
+    let unit = match range.most - range.least {
+        0..MILLISECOND => 1,
+        MILLISECOND..1_000_000_000 => 1_000,
+        _ => MILLISECOND,
+    };
+    (drawn / unit * unit).max(range.least)
 }
 
 /// A drawn number of `names`, drawn, in their order.
