@@ -18,7 +18,6 @@ pub mod review;
 pub mod sharing;
 mod terminal;
 mod verbs;
-pub mod words;
 
 use clap::Parser;
 use sim::stack::Stack;

@@ -3,10 +3,14 @@
 
 use crate::diagnostics::nearest;
 use crate::error::ScenarioError;
+use crate::plan_file;
 use crate::scenario::Scenario;
+use sim::plan::Plan;
 use sim::stack::Stack;
 use std::path::Path;
 
+/// Where regressions are kept, in a repository.
+pub const REGRESSIONS: &str = "scenarios/regressions";
 /// A larger file is no scenario or plan.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -55,6 +59,28 @@ pub fn find(name: &str, stack: &dyn Stack) -> Result<Scenario, ScenarioError> {
 /// Where one does not fit `stack`: they are written for the image stack, and another has roles of its own.
 pub fn all(stack: &dyn Stack) -> Result<Vec<Scenario>, ScenarioError> {
     BUILT_IN.iter().map(|(name, _)| find(name, stack)).collect()
+}
+
+/// The plans of `folder`, in order of name, each with its path: what `shrink --save` wrote and somebody committed.
+///
+/// # Errors
+/// Where the folder is there and cannot be read, or one of its plans is wrong: a regression that is no longer run must not
+/// go unnoticed.
+pub fn regressions(folder: &Path, stack: &dyn Stack) -> Result<Vec<(String, Plan)>, ScenarioError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = folder.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| crate::store::cannot("read", folder, &error))?;
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let read = |path: std::path::PathBuf| {
+        let name = path.display().to_string();
+        let plan = plan_file::read(&read_file(&path)?, &name, stack)?;
+        Ok((name, plan))
+    };
+    paths.into_iter().map(read).collect()
 }
 
 /// The bytes of a user's file, unless it is missing or absurdly large.

@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, id_of};
 use super::{Explanation, Page};
-use crate::words;
+use scenarios::describe;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +166,7 @@ fn faults(page: &Page<'_>) -> Vec<FaultData> {
     }
     let data = |(index, fault): (u32, &sim::fault::Fault)| FaultData {
         name: fault.name.clone(),
-        words: words::fault(fault),
+        words: describe::fault(fault),
         kind: fault.inject.word(),
         start_ns: fault.start_ns,
         end_ns: fault.end_ns,

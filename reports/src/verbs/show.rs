@@ -3,8 +3,8 @@
 use crate::program::Program;
 use crate::sharing::Sharing;
 use crate::terminal::{Paint, coloured};
-use crate::words;
 use invariants::Verdict;
+use scenarios::describe;
 use scenarios::expectation::Judgement;
 use scenarios::runner::{LawReport, RunReport};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
     let paint = Paint(coloured(program.common.color, &std::io::stdout()));
     println!("{}", paint.strong(&title(report)));
     for fault in &report.plan.faults {
-        println!("  fault: {}", words::fault(fault));
+        println!("  fault: {}", describe::fault(fault));
     }
     for law in &report.laws {
         law_line(law, paint);
