@@ -86,6 +86,20 @@ Examples:
   hogwash replay target/hogwash/RUN-DIR
   hogwash replay scenarios/regressions/lost-ack.toml")]
     Replay(ReplayArgs),
+    /// Run scenarios over many seeds, on all cores, and tell violations apart
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash fuzz swarm/partitions --seeds 200
+  hogwash fuzz --seeds 100 --shard 1/4 --seed-from-commit $(git rev-parse HEAD) --time-limit 10min")]
+    Fuzz(FuzzArgs),
+    /// Make a failing plan smaller: fewer faults, requests and nodes, the same violation
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash shrink target/hogwash/RUN-DIR
+  hogwash shrink target/hogwash/RUN-DIR --save")]
+    Shrink(ShrinkArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
     List,
@@ -135,6 +149,52 @@ pub struct ReplayArgs {
     pub strict: bool,
 }
 
+/// `fuzz`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct FuzzArgs {
+    /// Built-in scenarios or paths to .toml files; all built-in ones where there are none
+    pub scenarios: Vec<String>,
+    /// The variant to run of each
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// How many seeds of each
+    #[arg(long, default_value_t = 20)]
+    pub seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    pub base: u64,
+    /// Take the first seed from a commit's hash: random to people, the same for everybody
+    #[arg(long, value_name = "HASH", conflicts_with = "base")]
+    pub seed_from_commit: Option<String>,
+    /// Only the k-th of n parts of the batch
+    #[arg(long, value_name = "K/N", default_value = "1/1")]
+    pub shard: scenarios::fuzz::Shard,
+    /// Runs at once [default: the number of cores]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Begin no run after this long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub time_limit: Option<u64>,
+    /// Change a setting of the stack
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Run every plan twice and compare the histories
+    #[arg(long)]
+    pub check_determinism: bool,
+}
+
+/// `shrink`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct ShrinkArgs {
+    /// A plan file, or the folder of a stored run
+    pub run: PathBuf,
+    /// Keep the smaller plan under scenarios/regressions/
+    #[arg(long)]
+    pub save: bool,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -162,6 +222,11 @@ pub struct ServeArgs {
     /// Change a setting of the stack
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
+}
+
+#[cfg(not(live))]
+fn duration(text: &str) -> Result<u64, String> {
+    sim::duration_text::parse(text).map_err(|error| error.to_string())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -5,6 +5,8 @@ mod check;
 #[cfg(not(live))]
 mod demo;
 #[cfg(not(live))]
+mod fuzz;
+#[cfg(not(live))]
 mod list;
 #[cfg(not(live))]
 mod replay;
@@ -12,6 +14,8 @@ mod replay;
 mod run;
 #[cfg(not(live))]
 mod show;
+#[cfg(not(live))]
+mod shrink;
 
 #[cfg(live)]
 mod serve;
@@ -35,6 +39,10 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Run(arguments)) => run::run(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Replay(arguments)) => replay::replay(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Fuzz(arguments)) => fuzz::fuzz(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Shrink(arguments)) => shrink::shrink(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]

@@ -59,7 +59,10 @@ pub(crate) fn ways_out(program: &Program, report: &RunReport) {
     let scenario = &report.plan.scenario;
     let place = report.stored.as_ref().map(|stored| stored.folder.display().to_string());
     match place {
-        Some(place) => println!("Reproduce with: {call} replay {place}"),
+        Some(place) => {
+            println!("Reproduce with: {call} replay {place}");
+            println!("Make smaller: {call} shrink {place}");
+        }
         None => println!("Reproduce with: {call} run {scenario} --seed {}", report.plan.seed),
     }
 }

@@ -102,8 +102,9 @@ proptest! {
             let calls = calls.clone();
             async move {
                 let mut tasks = Vec::new();
-                for bytes in calls.iter().cloned() {
-                    tasks.push(sim::task::spawn(async move { call(&bytes).await }));
+                for number in 0..calls.len() {
+                    let calls = calls.clone();
+                    tasks.push(sim::task::spawn(async move { call(&calls[number]).await }));
                 }
                 for task in tasks {
                     task.await.unwrap();
