@@ -12,6 +12,7 @@ pub mod error;
 pub mod expectation;
 #[cfg(not(live))]
 pub mod explain;
+#[cfg(not(live))]
 pub mod fuzz;
 #[cfg(not(live))]
 pub mod guarded;
@@ -25,6 +26,7 @@ pub mod replay;
 pub mod runner;
 pub mod scenario;
 mod section;
+#[cfg(not(live))]
 pub mod shrink;
 pub mod store;
 pub mod target;
