@@ -5,8 +5,8 @@
 //! thesis 2014 for practical matters (pre-vote, a leader that notices that it has lost its majority, reads by read index,
 //! the leader's own write in parallel with its followers').
 //!
-//! The parts, in reading order: [`message`] what is said and kept; [`election`] who leads; [`leader`] phase 2 and reads;
-//! [`acceptor`] promises and acceptances; [`learner`] what is chosen, and catching up.
+//! The parts, in reading order: `message` what is said and kept; `election` who leads; `leader` phase 2 and reads;
+//! `acceptor` promises and acceptances; `learner` what is chosen, and catching up.
 //!
 //! What is absent: a clock, I/O, a disk. Whoever drives the machine hands it the time, writes each [`Action::Persist`] in
 //! order, and says with [`Paxos::durable`] when it is on disk. What must not be said before that is held back in here.
