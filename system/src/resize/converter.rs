@@ -18,15 +18,24 @@ const ENTRY_BYTES: usize = 256;
 /// miss by nothing but the wall clock, which no world can see; simulated CPU is charged by the caller, hit or miss.
 /// Threads that meet only at the lock cannot see each other's order either: eviction changes what is recomputed, not
 /// what is returned.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Converter {
     limits: Limits,
+    /// The limits' part of a key.
+    limits_hash: Key,
+}
+
+impl Default for Converter {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
 }
 
 impl Converter {
     /// A converter that refuses what is over `limits`.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        let limits_hash = blake3::hash(format!("{limits:?}").as_bytes()).into();
+        Self { limits, limits_hash }
     }
 
     /// [`resize`], from memory where possible.
@@ -46,10 +55,10 @@ impl Converter {
 
     fn key(&self, input: &[u8], request: &Request) -> Key {
         let mut hasher = blake3::Hasher::new();
-        // Lengths first, so that no two triples run together.
-        for part in [request.canonical().as_bytes(), format!("{:?}", self.limits).as_bytes(), input] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
+        let canonical = request.canonical();
+        hasher.update(&self.limits_hash);
+        // Its length first, so that no two pairs run together.
+        hasher.update(&(canonical.len() as u64).to_le_bytes()).update(canonical.as_bytes()).update(input);
         hasher.finalize().into()
     }
 }

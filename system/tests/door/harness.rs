@@ -196,7 +196,7 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         let _ = stop.send(());
         result
     });
-    serve_until(stack, deployment, &options, async { drop(stopped.await) }).unwrap();
+    serve_until(stack, deployment, options, async { drop(stopped.await) }).unwrap();
     let mut events = Vec::new();
     for node in nodes {
         let bytes = std::fs::read(data.join(&node.name).join("history/000001")).unwrap();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
 use serde_json::Value;
-use sim::history::{Digest, Fact, Id};
+use sim::history::{Fact, Id};
 use sim::time::{Instant, sleep};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -396,14 +396,14 @@ fn under_steady_load_everybody_gets_the_right_answer() {
     let setup = Setup { api: 3, worker: 4, clients: 8, rate_per_s: 20.0, duration_s: 60, ..whole() };
     let events = run(&setup, async |_| {});
     assert_all_live(&events);
-    let expected: BTreeMap<Id, Option<Digest>> = pick(&events, |_, fact| match fact {
+    let expected: BTreeMap<_, _> = pick(&events, |_, fact| match fact {
         Fact::Expect { id, output } => Some((*id, *output)),
         _ => None,
     })
     .into_iter()
     .collect();
     assert!(expected.len() > 1000, "{} requests", expected.len());
-    let answers: BTreeMap<Id, Option<Digest>> = pick(&events, |_, fact| match fact {
+    let answers: BTreeMap<_, _> = pick(&events, |_, fact| match fact {
         Fact::Receive { id, output } => Some((*id, Some(*output))),
         Fact::Refuse { id, .. } => Some((*id, None)),
         _ => None,
