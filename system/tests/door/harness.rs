@@ -13,6 +13,10 @@ pub(crate) const TESTER: &str = "tester-1";
 
 /// What to run, and in which world.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    live,
+    expect(dead_code, reason = "the live world has no seed, no users of its own and no set length")
+)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) api: u32,
