@@ -2,76 +2,50 @@
 //! it on the machine.
 #![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
+#[path = "worlds/mod.rs"]
+mod worlds;
+
 use bytes::Bytes;
 use sim::fs::{self, OpenOptions};
 use sim::history::Fact;
 use sim::net::{Peer, TcpListener, TcpStream, UdpSocket};
-use sim::plan::NodePlan;
-use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
+use sim::stack::{Process, Task};
 use sim::time::{self, Elapsed, Instant};
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 extern crate hogwash_sim as sim;
 
-const ROLES: [Role; 2] = [
-    Role { name: "server", why: "answers", count: 1, cores: 2 },
-    Role { name: "caller", why: "asks", count: 1, cores: 2 },
-];
 const ECHO: u16 = 7;
 const SHOUT: u16 = 8;
 const CLOSED: u16 = 9;
 
-/// Servers answer; the caller tries everything and says when it is through.
-struct Parity {
-    through: Mutex<mpsc::Sender<()>>,
+#[test]
+fn one_body_passes_in_both_worlds() {
+    let events = worlds::run(|_| Box::pin(serve()), caller);
+    // Both worlds write down what happened, in the same words.
+    let caller = sim::history::NodeIndex(1);
+    let words: Vec<_> =
+        events.iter().filter(|event| event.node == caller).map(|event| event.fact.word()).collect();
+    assert_eq!(words[..5], ["boot", "panic", "exit", "boot", "note"], "{words:?}");
 }
 
-impl Stack for Parity {
-    fn name(&self) -> &'static str {
-        "parity"
-    }
-
-    fn roles(&self) -> &'static [Role] {
-        &ROLES
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        &[]
-    }
-
-    fn boot(&self, process: Process) -> Task {
-        if process.node.role == "server" {
-            return Box::pin(serve());
+/// Tries everything.
+fn caller(process: Process) -> Task {
+    Box::pin(async move {
+        if process.incarnation == 1 {
+            files().await.unwrap();
+            crash().await;
         }
-        let through = self.through.lock().unwrap().clone();
-        Box::pin(async move {
-            if process.incarnation == 1 {
-                files().await.unwrap();
-                crash().await;
-            }
-            assert_eq!(process.incarnation, 2, "started again after its panic");
-            files_after_the_crash().await.unwrap();
-            streams().await.unwrap();
-            datagrams().await.unwrap();
-            clocks().await;
-            tasks_and_cores().await;
-            chance();
-            through.send(()).unwrap();
-            std::future::pending::<()>().await;
-        })
-    }
-
-    fn client(&self, _: Client) -> Task {
-        Box::pin(async {})
-    }
-
-    fn drained(&self, _: Arc<Deployment>) -> Task<bool> {
-        Box::pin(async { true })
-    }
+        assert_eq!(process.incarnation, 2, "started again after its panic");
+        files_after_the_crash().await.unwrap();
+        streams().await.unwrap();
+        datagrams().await.unwrap();
+        clocks().await;
+        tasks_and_cores().await;
+        chance();
+    })
 }
 
 /// Gives streams their bytes back, until their end; answers datagrams in upper case.
@@ -265,89 +239,4 @@ fn chance() {
     let drawn: Vec<u64> = (0..4).map(|_| one.next_u64()).collect();
     let mut other = sim::node::stream("other");
     assert_ne!(drawn, (0..4).map(|_| other.next_u64()).collect::<Vec<_>>());
-}
-
-fn nodes() -> Vec<NodePlan> {
-    let node = |name: &str, role: &str| NodePlan {
-        name: name.to_owned(),
-        role: role.to_owned(),
-        cores: 2,
-        memory_bytes: 1 << 30,
-        domains: BTreeMap::new(),
-        clock_offset_ns: 0,
-        clock_drift_parts_per_million: 0.0,
-    };
-    vec![node("server-1", "server"), node("caller-1", "caller")]
-}
-
-#[cfg(not(live))]
-#[test]
-fn one_body_passes_in_both_worlds() {
-    use sim::plan::{DiskPlan, NetworkPlan, PLAN_VERSION, Plan, Workload};
-    let plan = Plan {
-        version: PLAN_VERSION,
-        stack: "parity".to_owned(),
-        scenario: "test/parity".to_owned(),
-        variant: None,
-        seed: 7,
-        duration_ns: 60_000_000_000,
-        drain_ns: 1_000_000_000,
-        expect: BTreeMap::new(),
-        settings: BTreeMap::new(),
-        workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
-        network: NetworkPlan::default(),
-        disk: DiskPlan::default(),
-        nodes: nodes(),
-        faults: Vec::new(),
-    };
-    let (sender, through) = mpsc::channel();
-    let history = Arc::new(Mutex::new(Vec::new()));
-    let written = history.clone();
-    let sink = Box::new(move |bytes: &[u8]| written.lock().unwrap().extend_from_slice(bytes));
-    sim::world::run(&plan, Arc::new(Parity { through: Mutex::new(sender) }), Some(sink), Vec::new()).unwrap();
-    check_history(&history.lock().unwrap());
-    through.try_recv().expect("the body came to its end");
-}
-
-#[cfg(live)]
-#[test]
-fn one_body_passes_in_both_worlds() {
-    use sim::server::{ServeOptions, serve_until};
-    let (sender, through) = mpsc::channel();
-    let stack = Arc::new(Parity { through: Mutex::new(sender) });
-    let deployment = Deployment::new(stack.as_ref(), nodes(), &BTreeMap::new()).unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let history = data.path().join("data/caller-1/history/000001");
-    let options = ServeOptions { data: data.path().join("data"), base_port: free_ports(), nodes: None };
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
-    let waiter = std::thread::spawn(move || {
-        let result = through.recv_timeout(Duration::from_secs(60));
-        let _ = stop.send(());
-        result
-    });
-    serve_until(stack, deployment, options, async { drop(stopped.await) }).unwrap();
-    waiter.join().unwrap().expect("the body came to its end");
-    #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
-    let history = std::fs::read(history).unwrap();
-    check_history(&history);
-}
-
-/// Both worlds write down what happened, in the same words.
-fn check_history(history: &[u8]) {
-    let events: Vec<_> = sim::history::read(history).unwrap().map(Result::unwrap).collect();
-    let caller = sim::history::NodeIndex(1);
-    let words: Vec<_> =
-        events.iter().filter(|event| event.node == caller).map(|event| event.fact.word()).collect();
-    assert_eq!(words[..5], ["boot", "panic", "exit", "boot", "note"], "{words:?}");
-}
-
-/// A base port with some free ones above it.
-#[cfg(live)]
-fn free_ports() -> u16 {
-    #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
-    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let wanted = [ECHO, 100 + CLOSED];
-    // Below the ports that systems give away by themselves.
-    (100..320).map(|hundred| hundred * 100).find(|base| wanted.iter().all(|port| free(base + port))).unwrap()
 }
