@@ -77,6 +77,8 @@ pub(super) struct Pipe {
 
 pub(super) struct Segment {
     pub(super) arrives_ns: u64,
+    /// Whether it is lost by chance on its way; so may be its retransmission.
+    pub(super) lost: bool,
     /// None is the end of the stream.
     pub(super) bytes: Option<Bytes>,
 }

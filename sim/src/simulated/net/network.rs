@@ -276,20 +276,14 @@ impl Network {
     ) {
         self.messages += 1;
         let length = bytes.as_ref().map_or(0, Bytes::len);
-        let mut sent_ns = agenda.now_ns();
-        // A loss costs the time until it is noticed and sent again, never the bytes.
-        let mut wait_ns = RETRY_NS;
-        while self.links.get(from, to).loses() {
-            sent_ns += wait_ns;
-            wait_ns = (wait_ns * 2).min(RETRY_NS_MAX);
-        }
-        let arrives_ns = self.arrival_ns(sent_ns, from, to, length);
+        let lost = self.links.get(from, to).loses();
+        let arrives_ns = self.arrival_ns(agenda.now_ns(), from, to, length);
         let Some(connection) = self.connection(token) else { return };
         let pipe = &mut connection.pipes[side];
         let arrives_ns = arrives_ns.max(pipe.last_arrival_ns);
         pipe.last_arrival_ns = arrives_ns;
         pipe.in_flight_bytes += length;
-        pipe.in_flight.push_back(Segment { arrives_ns, bytes });
+        pipe.in_flight.push_back(Segment { arrives_ns, lost, bytes });
         let side = u8::try_from(side).expect("0 or 1");
         agenda.push(arrives_ns, agenda::Step::Net(Step::Arrive { connection: token, side }));
     }
@@ -304,12 +298,15 @@ impl Network {
         if due && !self.passes(from, to) {
             return self.stall(agenda, token, side);
         }
+        if self.is_lost(token, side, now_ns) {
+            return self.lose(agenda, token, side);
+        }
         let answered = self.passes(to, from);
         let Some(connection) = self.connection(token) else { return };
         let peer_open = connection.ends[1 - side].open && connection.ends[1 - side].error.is_none();
         let pipe = &mut connection.pipes[side];
         let mut unwelcome = false;
-        while pipe.in_flight.front().is_some_and(|segment| segment.arrives_ns <= now_ns) {
+        while pipe.in_flight.front().is_some_and(|segment| segment.arrives_ns <= now_ns && !segment.lost) {
             let segment = pipe.in_flight.pop_front().expect("it has a front");
             match segment.bytes {
                 Some(bytes) => {
@@ -335,10 +332,30 @@ impl Network {
         if unwelcome {
             self.send_reset(agenda, token, 1 - side);
         }
-        if waits {
+        if self.is_lost(token, side, now_ns) {
+            self.lose(agenda, token, side);
+        } else if waits {
             self.stall(agenda, token, side);
         }
         self.collect(token);
+    }
+
+    /// Whether the first segment of the pipe from `side` should be there by now and was lost on its way.
+    fn is_lost(&mut self, token: Token, side: usize, now_ns: u64) -> bool {
+        let first = self.connection(token).and_then(|one| one.pipes[side].in_flight.front());
+        first.is_some_and(|segment| segment.arrives_ns <= now_ns && segment.lost)
+    }
+
+    /// A loss costs the time until the segment is sent again, never its bytes; that one may be lost like the first.
+    fn lose(&mut self, agenda: &mut Agenda, token: Token, side: usize) {
+        let Some(connection) = self.connection(token) else { return };
+        if connection.pipes[side].retry_at_ns.is_none() {
+            let (from, to) = (connection.ends[side].node, connection.ends[1 - side].node);
+            let lost = self.links.get(from, to).loses();
+            let first = self.connection(token).and_then(|one| one.pipes[side].in_flight.front_mut());
+            first.expect("it was lost").lost = lost;
+        }
+        self.stall(agenda, token, side);
     }
 
     /// Nothing comes back from the peer of `side`: tries again later, with ever longer waits.
