@@ -148,7 +148,7 @@ impl Agreement {
     ) {
         let name = self.name(event.node).to_owned();
         let earlier = before.map_or("another value before".to_owned(), |(digest, node, at_ns)| {
-            format!("{digest} chosen by {} at {}", self.name(node), duration_text::format(at_ns))
+            format!("{digest} chosen by {} at {}", self.name(node), duration_text::readable(at_ns))
         });
         let message = format!("slot {slot} was chosen twice, differently: {earlier}, then {value} by {name}");
         let line = format!("{} {name} choose slot={slot} value={value}", duration_text::format(event.at_ns));

@@ -137,9 +137,9 @@ impl Delivery {
         let items = std::mem::take(&mut self.items);
         let missing = |(_, item): &(&Id, &Item)| item.acknowledged_ns.is_some() && item.finished.is_none();
         for (id, item) in items.iter().filter(missing) {
-            let acknowledged = duration_text::format(item.acknowledged_ns.unwrap_or_default());
+            let acknowledged = duration_text::readable(item.acknowledged_ns.unwrap_or_default());
             let (seen_ns, node, word) = item.last_seen.unwrap_or((0, NodeIndex(u32::MAX), "nothing"));
-            let seen = format!("{word} on {} at {}", self.name(node), duration_text::format(seen_ns));
+            let seen = format!("{word} on {} at {}", self.name(node), duration_text::readable(seen_ns));
             let place =
                 item.enqueued.map_or("never enqueued".to_owned(), |at| format!("enqueued at position {at}"));
             let shape =

@@ -55,7 +55,7 @@ impl Sharing {
     /// Two lines for a person: what the sum says, and what happened.
     pub fn lines(&self) -> [String; 2] {
         let Self { role, nodes, .. } = self;
-        let window = duration_text::format(self.window_ns);
+        let window = duration_text::readable(self.window_ns);
         let claim = format!(
             "a {role} node was down {:.1} s of {window}: P = {:.4}, so P^{nodes} says all {nodes} at once for {:.2e} of the time",
             self.down_ns_mean / 1e9,

@@ -1,6 +1,6 @@
 //! Plans in plain words.
 
-use sim::duration_text::format as duration;
+use sim::duration_text::readable as duration;
 use sim::fault::{Fault, Inject};
 use sim::plan::Plan;
 
@@ -19,9 +19,13 @@ pub fn faults(plan: &Plan) -> Vec<String> {
 
 fn what(inject: &Inject) -> String {
     match inject {
-        Inject::PowerLoss(on) => format!("{} lose power", list(&on.nodes)),
-        Inject::Crash(on) => format!("the processes of {} are killed", list(&on.nodes)),
-        Inject::Pause(on) => format!("the processes of {} stand still", list(&on.nodes)),
+        Inject::PowerLoss(on) => format!("{} {} power", list(&on.nodes), verb(&on.nodes, "loses", "lose")),
+        Inject::Crash(on) => {
+            format!("{} {} killed", thing("process", &on.nodes), verb(&on.nodes, "is", "are"))
+        }
+        Inject::Pause(on) => {
+            format!("{} {} still", thing("process", &on.nodes), verb(&on.nodes, "stands", "stand"))
+        }
         Inject::Cut(cut) => format!("nothing passes {}", link(&cut.from, &cut.to, cut.both_ways)),
         Inject::Delay(delay) => {
             let jitter = if delay.jitter_ns == 0 {
@@ -43,18 +47,21 @@ fn what(inject: &Inject) -> String {
             )
         }
         Inject::SlowDisk(slow) => {
-            format!("the disks of {} are {} times slower", list(&slow.nodes), slow.factor)
+            let are = verb(&slow.nodes, "is", "are");
+            format!("{} {are} {} times slower", thing("disk", &slow.nodes), slow.factor)
         }
         Inject::ClockStep(step) => {
             let direction = if step.by_ns < 0 { "back" } else { "forward" };
             format!(
-                "the wall clocks of {} are stepped {direction} by {}",
-                list(&step.nodes),
+                "{} {} stepped {direction} by {}",
+                thing("wall clock", &step.nodes),
+                verb(&step.nodes, "is", "are"),
                 duration(step.by_ns.unsigned_abs())
             )
         }
         Inject::ClockDrift(drift) => {
-            format!("the clocks of {} gain {} µs a second", list(&drift.nodes), drift.parts_per_million)
+            let gain = verb(&drift.nodes, "gains", "gain");
+            format!("{} {gain} {} µs a second", thing("clock", &drift.nodes), drift.parts_per_million)
         }
     }
 }
@@ -65,6 +72,21 @@ fn link(from: &[String], to: &[String], both_ways: bool) -> String {
     } else {
         format!("from {} to {}", list(from), list(to))
     }
+}
+
+/// `the disk of a`, `the disks of a and b`.
+fn thing(noun: &str, nodes: &[String]) -> String {
+    let plural = match nodes {
+        [_] | [] => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("the {noun}{plural} of {}", list(nodes))
+}
+
+/// The verb of a sentence about `nodes`.
+fn verb<'a>(nodes: &[String], one: &'a str, many: &'a str) -> &'a str {
+    if nodes.len() > 1 { many } else { one }
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -79,40 +101,56 @@ fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim::fault::{ClockStep, Cut, On};
+    use sim::fault::{ClockDrift, ClockStep, Cut, On, SlowDisk};
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    fn spell(inject: Inject) -> String {
+        let (name, shared) = ("f".to_owned(), None);
+        fault(&Fault { name, start_ns: 20_500_000_000, end_ns: 30_000_000_000, shared, inject })
+    }
+
     #[test]
     fn faults_read_as_sentences() {
-        let spell = |shared: Option<&str>, inject| {
-            let shared = shared.map(str::to_owned);
-            fault(&Fault {
-                name: "f".to_owned(),
-                start_ns: 20_500_000_000,
-                end_ns: 30_000_000_000,
-                shared,
-                inject,
-            })
-        };
+        let on = On { nodes: names(&["queue-1", "queue-2", "queue-3"]) };
+        let (name, shared) = ("f".to_owned(), Some("power=A".to_owned()));
+        let inject = Inject::PowerLoss(on);
         assert_eq!(
-            spell(
-                Some("power=A"),
-                Inject::PowerLoss(On { nodes: names(&["queue-1", "queue-2", "queue-3"]) })
-            ),
+            fault(&Fault { name, start_ns: 20_500_000_400, end_ns: 30_000_000_000, shared, inject }),
             "queue-1, queue-2 and queue-3 lose power (they share power=A) from 20.5s to 30s"
         );
         let cut = Cut { from: names(&["queue-1"]), to: names(&["queue-2", "queue-3"]), both_ways: false };
         assert_eq!(
-            spell(None, Inject::Cut(cut)),
+            spell(Inject::Cut(cut)),
             "nothing passes from queue-1 to queue-2 and queue-3 from 20.5s to 30s"
         );
         let step = ClockStep { nodes: names(&["api-1"]), by_ns: -2_000_000_000 };
         assert_eq!(
-            spell(None, Inject::ClockStep(step)),
-            "the wall clocks of api-1 are stepped back by 2s from 20.5s to 30s"
+            spell(Inject::ClockStep(step)),
+            "the wall clock of api-1 is stepped back by 2s from 20.5s to 30s"
         );
+    }
+
+    #[test]
+    fn one_node_and_many_have_their_own_words() {
+        let (one, many) = (names(&["api-1"]), names(&["api-1", "api-2"]));
+        let on = |nodes: &[String]| On { nodes: nodes.to_vec() };
+        let slow = |nodes: &[String]| SlowDisk { nodes: nodes.to_vec(), factor: 10.0 };
+        let drift = |nodes: &[String]| ClockDrift { nodes: nodes.to_vec(), parts_per_million: 50.0 };
+        for (inject, words) in [
+            (Inject::PowerLoss(on(&one)), "api-1 loses power"),
+            (Inject::Crash(on(&one)), "the process of api-1 is killed"),
+            (Inject::Crash(on(&many)), "the processes of api-1 and api-2 are killed"),
+            (Inject::Pause(on(&one)), "the process of api-1 stands still"),
+            (Inject::Pause(on(&many)), "the processes of api-1 and api-2 stand still"),
+            (Inject::SlowDisk(slow(&one)), "the disk of api-1 is 10 times slower"),
+            (Inject::SlowDisk(slow(&many)), "the disks of api-1 and api-2 are 10 times slower"),
+            (Inject::ClockDrift(drift(&one)), "the clock of api-1 gains 50 µs a second"),
+            (Inject::ClockDrift(drift(&many)), "the clocks of api-1 and api-2 gain 50 µs a second"),
+        ] {
+            assert_eq!(spell(inject), format!("{words} from 20.5s to 30s"));
+        }
     }
 }

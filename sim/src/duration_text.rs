@@ -45,25 +45,29 @@ fn exact(text: &str) -> Option<u64> {
     u64::try_from(total).ok()
 }
 
-/// `nanoseconds` in the largest unit that holds them with at most three decimals.
+/// `nanoseconds` in the largest unit that it is one of at least, exactly.
 pub fn format(nanoseconds: u64) -> String {
-    if nanoseconds == 0 {
-        return "0s".to_owned();
-    }
     for (name, unit_ns) in UNITS {
-        let thousandths = u128::from(nanoseconds) * 1000;
-        let unit_ns = u128::from(unit_ns);
-        if u128::from(nanoseconds) >= unit_ns && thousandths % unit_ns == 0 {
-            let (whole, rest) = (thousandths / unit_ns / 1000, thousandths / unit_ns % 1000);
-            // Days, hours and minutes read badly with decimals.
-            if rest == 0 {
-                return format!("{whole}{name}");
-            } else if unit_ns <= 1_000_000_000 {
-                return format!("{whole}.{}{name}", format!("{rest:03}").trim_end_matches('0'));
-            }
+        let (whole, rest) = (nanoseconds / unit_ns, nanoseconds % unit_ns);
+        // Days, hours and minutes read badly with decimals.
+        if whole > 0 && rest == 0 {
+            return format!("{whole}{name}");
+        } else if whole > 0 && unit_ns <= 1_000_000_000 {
+            let decimals = usize::try_from(unit_ns.ilog10()).expect("at most 9");
+            return format!("{whole}.{}{name}", format!("{rest:0decimals$}").trim_end_matches('0'));
         }
     }
-    format!("{nanoseconds}ns")
+    "0s".to_owned()
+}
+
+/// `nanoseconds` for people: as [`format()`], rounded to three decimals.
+pub fn readable(nanoseconds: u64) -> String {
+    let unit_ns = UNITS.iter().map(|(_, unit_ns)| *unit_ns).find(|unit_ns| {
+        *unit_ns <= nanoseconds && *unit_ns <= 1_000_000_000
+    });
+    let grain_ns = unit_ns.map_or(1, |unit_ns| (unit_ns / 1000).max(1));
+    let rounded = nanoseconds.saturating_add(grain_ns / 2) / grain_ns * grain_ns;
+    format(rounded)
 }
 
 /// For serde: writes a duration as text.
@@ -131,6 +135,25 @@ mod tests {
         for wrong in ["", "s", "20", "20 s", "1.5ns", "-2s", "1e3s", ".5s", "1.s", "99999999999999h", "20sec"]
         {
             assert!(parse(wrong).is_err(), "{wrong} was read");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_in_the_unit_that_people_think_in() {
+        for (nanoseconds, exact, rounded) in [
+            (0, "0s", "0s"),
+            (999, "999ns", "999ns"),
+            (1_500, "1.5us", "1.5us"),
+            (80_000, "80us", "80us"),
+            (1_234_567, "1.234567ms", "1.235ms"),
+            (39_994_000_000, "39.994s", "39.994s"),
+            (50_751_742_600, "50.7517426s", "50.752s"),
+            (120_000_000_000, "2min", "2min"),
+            (120_000_400_000, "120.0004s", "2min"),
+            (7_200_000_000_001, "7200.000000001s", "2h"),
+            (999_999_999, "999.999999ms", "1s"),
+        ] {
+            assert_eq!((format(nanoseconds).as_str(), readable(nanoseconds).as_str()), (exact, rounded));
         }
     }
 

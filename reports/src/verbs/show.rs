@@ -34,7 +34,7 @@ pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
     }
     println!(
         "  {} simulated, {} events, {} messages, digest {}",
-        duration_text::format(report.simulated_ns / 1_000_000 * 1_000_000),
+        duration_text::readable(report.simulated_ns),
         report.events,
         report.messages,
         &report.digest[..16]
@@ -86,13 +86,14 @@ fn law_line(law: &LawReport, paint: Paint) {
     };
     println!("  {:>10}  {verdict} {}{expected}", law.law.name, law.law.sentence);
     for violation in &law.finding.violations {
-        println!("              {}: {}", duration_text::format(violation.at_ns), violation.message);
+        println!("              {}: {}", duration_text::readable(violation.at_ns), violation.message);
         for line in violation.evidence.iter().take(EVIDENCE_LINES) {
             println!("                {line}");
         }
         let hidden = violation.evidence.len().saturating_sub(EVIDENCE_LINES);
         if hidden > 0 {
-            println!("                {hidden} lines more are in the run's result.json");
+            let lines = if hidden == 1 { "line more is" } else { "lines more are" };
+            println!("                {hidden} {lines} in the run's result.json");
         }
     }
 }
