@@ -100,6 +100,13 @@ Examples:
   hogwash shrink target/hogwash/RUN-DIR
   hogwash shrink target/hogwash/RUN-DIR --save")]
     Shrink(ShrinkArgs),
+    /// Say why a run fails: the faults that it takes, the settings that would hold it, until when it can be saved
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash explain target/hogwash/RUN-DIR
+  hogwash explain scenarios/regressions/lost-ack.toml")]
+    Explain(ExplainArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
     List,
@@ -193,6 +200,29 @@ pub struct ShrinkArgs {
     /// Keep the smaller plan under scenarios/regressions/
     #[arg(long)]
     pub save: bool,
+    /// Which violation to keep, by its fingerprint [default: the run's first]
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// Do not say why what is left still fails
+    #[arg(long)]
+    pub no_explain: bool,
+    /// Runs at once [default: the number of cores]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+}
+
+/// `explain`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A plan file, or the folder of a stored run
+    pub run: PathBuf,
+    /// Which violation to explain, by its fingerprint [default: the run's first]
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// Runs at once [default: the number of cores]
+    #[arg(long)]
+    pub jobs: Option<usize>,
 }
 
 /// `check`.

@@ -23,6 +23,12 @@ impl Program {
         if within_target { "cargo run --release --".to_owned() } else { "hogwash".to_owned() }
     }
 
+    /// How many runs at once: what was asked for, or one for each core.
+    #[cfg(not(live))]
+    pub(crate) fn jobs(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
     #[cfg(not(live))]
     pub(crate) fn store(&self) -> scenarios::store::Store {
         scenarios::store::Store::new(&self.common.store)

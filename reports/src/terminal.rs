@@ -1,6 +1,7 @@
 //! Colour: it repeats what words say, and is left out where it would be noise.
 
 use crate::cli::Color;
+use std::fmt::Display;
 use std::io::IsTerminal;
 
 /// Whether to colour what is written to `stream`.
@@ -12,6 +13,12 @@ pub(crate) fn coloured(color: Color, stream: &impl IsTerminal) -> bool {
             stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     }
+}
+
+/// `1 run`, `2 runs`.
+pub(crate) fn counted(count: impl Display + PartialEq + From<u8>, noun: &str) -> String {
+    let plural = if count == 1.into() { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// The colours of words.

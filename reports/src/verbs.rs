@@ -5,6 +5,8 @@ mod check;
 #[cfg(not(live))]
 mod demo;
 #[cfg(not(live))]
+mod explain;
+#[cfg(not(live))]
 mod fuzz;
 #[cfg(not(live))]
 mod list;
@@ -43,6 +45,8 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Fuzz(arguments)) => fuzz::fuzz(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Shrink(arguments)) => shrink::shrink(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Explain(arguments)) => explain::explain(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]

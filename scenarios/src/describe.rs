@@ -6,7 +6,8 @@ use sim::plan::Plan;
 
 /// `fault` as one sentence: what goes wrong, where, from when to when, through what shared cause.
 pub fn fault(fault: &Fault) -> String {
-    let shared = fault.shared.as_ref().map_or(String::new(), |domain| format!(" (they share {domain})"));
+    let they_share = if sharers(&fault.inject) > 1 { "they share " } else { "" };
+    let shared = fault.shared.as_ref().map_or(String::new(), |domain| format!(" ({they_share}{domain})"));
     let (from, to) = (duration(fault.start_ns), duration(fault.end_ns));
     format!("{}{shared} from {from} to {to}", what(&fault.inject))
 }
@@ -15,6 +16,16 @@ pub fn fault(fault: &Fault) -> String {
 pub fn faults(plan: &Plan) -> Vec<String> {
     let width = plan.faults.iter().map(|fault| fault.name.chars().count()).max().unwrap_or(0);
     plan.faults.iter().map(|one| format!("{:width$}  {}", one.name, fault(one))).collect()
+}
+
+/// How many nodes the fault's domain is of: on links, those of one side.
+fn sharers(inject: &Inject) -> usize {
+    match inject {
+        Inject::Cut(cut) => cut.from.len(),
+        Inject::Delay(delay) => delay.from.len(),
+        Inject::Loss(loss) => loss.from.len(),
+        other => other.targets().len(),
+    }
 }
 
 fn what(inject: &Inject) -> String {
@@ -120,6 +131,12 @@ mod tests {
         assert_eq!(
             fault(&Fault { name, start_ns: 20_500_000_400, end_ns: 30_000_000_000, shared, inject }),
             "queue-1, queue-2 and queue-3 lose power (they share power=A) from 20.5s to 30s"
+        );
+        let (name, shared) = ("f".to_owned(), Some("power=A".to_owned()));
+        let inject = Inject::PowerLoss(On { nodes: names(&["queue-1"]) });
+        assert_eq!(
+            fault(&Fault { name, start_ns: 0, end_ns: 30_000_000_000, shared, inject }),
+            "queue-1 loses power (power=A) from 0s to 30s"
         );
         let cut = Cut { from: names(&["queue-1"]), to: names(&["queue-2", "queue-3"]), both_ways: false };
         assert_eq!(

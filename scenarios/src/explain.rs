@@ -1,11 +1,13 @@
 //! Why a run fails: which faults it takes, which safeguards would have held it, and until when it could have been saved.
 
+mod words;
+
 use crate::describe;
 use crate::guarded::Budget;
 use crate::shrink::Answer;
 use crate::store::Broken;
 use invariants::Verdict;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim::fault::Fault;
 use sim::plan::Plan;
 use sim::stack::Stack;
@@ -14,6 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+/// The version of explanations in files.
+pub const EXPLANATION_VERSION: u32 = 1;
 
 /// How much is asked.
 #[derive(Clone, Copy, Debug)]
@@ -37,34 +42,40 @@ impl Default for ExplainOptions {
 }
 
 /// Why a run fails.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
-    /// Each fault of the plan, and whether the run passes without it.
+    /// [`EXPLANATION_VERSION`].
+    pub v: u32,
+    /// The law that is broken.
+    pub invariant: String,
+    /// How: equal for equal bugs.
+    pub fingerprint: String,
+    /// Each fault of the plan, and whether the law holds without it.
     pub faults: Vec<WithoutFault>,
-    /// Each safeguard that is off, and whether the run passes with it on.
+    /// Each setting that is off its default, and whether the law holds with the default.
     pub safeguards: Vec<WithSafeguard>,
     /// Until when other chance could have saved the run.
     pub no_return: NoReturn,
 }
 
 /// One fault taken away.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WithoutFault {
     /// Its name.
     pub name: String,
     /// What it does, in plain words.
     pub what: String,
-    /// Whether the run passes without it.
+    /// Whether the law holds without it.
     pub passes: bool,
-    /// Where several nodes share what fails: whether the run passes when it takes only one of them, whichever.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where several nodes share what fails: whether the law holds when it takes only one of them, whichever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passes_if_not_shared: Option<bool>,
 }
 
 /// One safeguard turned on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WithSafeguard {
     /// The setting.
@@ -75,12 +86,12 @@ pub struct WithSafeguard {
     pub default: String,
     /// What the setting is for.
     pub why: String,
-    /// Whether the run passes then.
+    /// Whether the law holds then.
     pub passes: bool,
 }
 
-/// Until when other chance could have saved the run, all else equal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Until when other chance could have saved the run, all else equal: a run is saved where the law holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NoReturn {
     /// The latest moment from which some other chance saved it; none where not even other chance from the start did:
@@ -91,7 +102,7 @@ pub struct NoReturn {
 }
 
 /// A moment, and what other chance from there came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Moment {
     /// When.
@@ -115,7 +126,14 @@ pub fn explain(
     let faults = asker.faults(plan)?;
     let safeguards = asker.safeguards(plan)?;
     let no_return = asker.no_return(plan, broken)?;
-    Some(Explanation { faults, safeguards, no_return })
+    Some(Explanation {
+        v: EXPLANATION_VERSION,
+        invariant: broken.invariant.clone(),
+        fingerprint: broken.fingerprint.clone(),
+        faults,
+        safeguards,
+        no_return,
+    })
 }
 
 struct Asker<'a> {
@@ -139,8 +157,8 @@ impl Asker<'_> {
                             return;
                         }
                         let budget = self.options.budget;
-                        let fails = self.answer.fails_from(plan, self.stack, budget, *fresh_chance);
-                        answers.lock().unwrap_or_else(PoisonError::into_inner).insert(place, !fails);
+                        let passes = self.answer.passes(plan, self.stack, budget, *fresh_chance);
+                        answers.lock().unwrap_or_else(PoisonError::into_inner).insert(place, passes);
                     }
                 });
             }

@@ -127,11 +127,11 @@ pub struct Shrunk {
     pub complete: bool,
 }
 
-/// Why a plan cannot be shrunk.
+/// Why a plan cannot be shrunk or explained.
 #[derive(Debug, Error)]
 pub enum ShrinkError {
     /// Nothing is broken.
-    #[error("no law is broken in this run: there is nothing to keep while it gets smaller")]
+    #[error("no law is broken in this run: there is nothing to shrink or to explain")]
     Held,
     /// The violation that was asked for is not there.
     #[error("this run does not break `{asked}`; it breaks {there}")]
@@ -142,7 +142,7 @@ pub enum ShrinkError {
         there: String,
     },
     /// The run went past its budget.
-    #[error("the run cannot be shrunk: {0}")]
+    #[error("the run cannot be shrunk or explained: {0}")]
     CutOff(String),
     /// The plan cannot be run.
     #[error(transparent)]
@@ -160,7 +160,7 @@ pub fn shrink(
     events: &dyn Fn(&Event<'_>),
     stop: &AtomicBool,
 ) -> Result<Shrunk, ShrinkError> {
-    let (broken, verdict) = violation(plan, stack, options)?;
+    let (broken, verdict) = failure(plan, stack, options)?;
     let before = Size::of(plan);
     events(&Event::Begun { broken: &broken, size: before });
     let mut tester = Tester::new(stack, options, Answer::to(&broken, verdict), stop);
@@ -190,8 +190,14 @@ pub fn shrink(
     })
 }
 
-/// The violation to keep, and the verdict that it comes with.
-fn violation(
+/// The violation of `plan` that is asked for, the first where none is, and the verdict that it comes with.
+///
+/// # Errors
+/// As [`shrink`].
+///
+/// # Panics
+/// Where hogwash itself has a bug.
+pub fn failure(
     plan: &Plan,
     stack: &Arc<dyn Stack>,
     options: &ShrinkOptions,

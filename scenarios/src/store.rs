@@ -3,8 +3,11 @@
 
 use crate::error::ScenarioError;
 use crate::expectation::Judgement;
+#[cfg(not(live))]
+use crate::explain::{EXPLANATION_VERSION, Explanation};
 use crate::{library, plan_file};
 use invariants::{Verdict, Violation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sim::history::Id;
 use sim::plan::Plan;
@@ -21,6 +24,8 @@ pub const CAPSULE_VERSION: u32 = 1;
 const PLAN: &str = "plan.toml";
 const HISTORY: &str = "history.bin";
 const CAPSULE: &str = "result.json";
+#[cfg(not(live))]
+const EXPLANATION: &str = "explanation.json";
 /// Folders of runs that have not ended begin with this.
 const PARTIAL: &str = ".partial-";
 
@@ -292,21 +297,30 @@ impl StoredRun {
     /// # Errors
     /// Where the file is gone, wrong, or of another version.
     pub fn capsule(&self) -> Result<Capsule, ScenarioError> {
-        let path = self.folder.join(CAPSULE);
-        let wrong = |reason| ScenarioError::File { what: "read", path: path.display().to_string(), reason };
-        let bytes = library::read_file(&path)?;
-        let version =
-            serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| wrong(error.to_string()))?;
-        match version.get("v").and_then(serde_json::Value::as_u64) {
-            Some(given) if given == u64::from(CAPSULE_VERSION) => {}
-            given => {
-                let given = given.map_or_else(|| "no version".to_owned(), |given| format!("version {given}"));
-                return Err(wrong(format!(
-                    "it is of {given}, this hogwash reads {CAPSULE_VERSION}: replay its plan"
-                )));
-            }
+        read_json(&self.folder.join(CAPSULE), CAPSULE_VERSION, "replay its plan")
+    }
+
+    /// Why it fails, where somebody asked.
+    ///
+    /// # Errors
+    /// Where the file is wrong, or of another version.
+    #[cfg(not(live))]
+    pub fn explanation(&self) -> Result<Option<Explanation>, ScenarioError> {
+        let path = self.folder.join(EXPLANATION);
+        if !path.exists() {
+            return Ok(None);
         }
-        serde_json::from_value(version).map_err(|error| wrong(error.to_string()))
+        read_json(&path, EXPLANATION_VERSION, "explain the run again").map(Some)
+    }
+
+    /// Keeps why it fails beside it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    #[cfg(not(live))]
+    pub fn keep_explanation(&self, explanation: &Explanation) -> Result<(), ScenarioError> {
+        let text = serde_json::to_string_pretty(explanation).expect("an explanation is JSON");
+        write_file(&self.folder.join(EXPLANATION), (text + "\n").as_bytes())
     }
 
     /// The bytes of its history.
@@ -316,6 +330,22 @@ impl StoredRun {
     pub fn history(&self) -> Result<Vec<u8>, ScenarioError> {
         fs::read(self.history_path()).map_err(|error| cannot("read", &self.history_path(), &error))
     }
+}
+
+/// Reads a file that says its version first of all: one of another version is refused, with the way out.
+fn read_json<T: DeserializeOwned>(path: &Path, version: u32, way_out: &str) -> Result<T, ScenarioError> {
+    let wrong = |reason| ScenarioError::File { what: "read", path: path.display().to_string(), reason };
+    let bytes = library::read_file(path)?;
+    let value =
+        serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| wrong(error.to_string()))?;
+    match value.get("v").and_then(serde_json::Value::as_u64) {
+        Some(given) if given == u64::from(version) => {}
+        given => {
+            let given = given.map_or_else(|| "no version".to_owned(), |given| format!("version {given}"));
+            return Err(wrong(format!("it is of {given}, this hogwash reads {version}: {way_out}")));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
 }
 
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ScenarioError> {

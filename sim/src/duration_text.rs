@@ -62,9 +62,10 @@ pub fn format(nanoseconds: u64) -> String {
 
 /// `nanoseconds` for people: as [`format()`], rounded to three decimals.
 pub fn readable(nanoseconds: u64) -> String {
-    let unit_ns = UNITS.iter().map(|(_, unit_ns)| *unit_ns).find(|unit_ns| {
-        *unit_ns <= nanoseconds && *unit_ns <= 1_000_000_000
-    });
+    let unit_ns = UNITS
+        .iter()
+        .map(|(_, unit_ns)| *unit_ns)
+        .find(|unit_ns| *unit_ns <= nanoseconds && *unit_ns <= 1_000_000_000);
     let grain_ns = unit_ns.map_or(1, |unit_ns| (unit_ns / 1000).max(1));
     let rounded = nanoseconds.saturating_add(grain_ns / 2) / grain_ns * grain_ns;
     format(rounded)

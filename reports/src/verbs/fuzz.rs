@@ -33,7 +33,6 @@ fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
         Some(hash) => fuzz::seed_of_commit(hash).map_err(anyhow::Error::msg)?,
         None => arguments.base,
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Batch {
         targets: scenarios.into_iter().map(target).collect(),
         regressions: library::regressions(Path::new("scenarios/regressions"), stack)?,
@@ -41,7 +40,7 @@ fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
         seeds: arguments.seeds,
         shard: arguments.shard,
         overrides: arguments.set.clone(),
-        jobs: arguments.jobs.unwrap_or(cores),
+        jobs: program.jobs(arguments.jobs),
         time_limit: arguments.time_limit.map(Duration::from_nanos),
         budget: Budget::default(),
         twice: arguments.check_determinism,

@@ -34,27 +34,30 @@ impl Answer {
 
     /// Whether `plan` fails like this. A plan that cannot be run, or goes past its budget, does not.
     pub(crate) fn fails(&self, plan: &Plan, stack: &Arc<dyn Stack>, budget: Budget) -> bool {
-        self.fails_from(plan, stack, budget, None)
+        // Most violations are certain long before the run ends; one of another shape may come first, though.
+        let early = Guarded { budget, until_broken: Some(self.law.clone()), ..Guarded::default() };
+        match guarded::run(plan, stack, &early) {
+            Ok(Ending::Ended(report)) if self.is_in(&report) => true,
+            Ok(Ending::Ended(report)) if report.cut_off.is_some() => {
+                let whole = Guarded { budget, ..Guarded::default() };
+                matches!(guarded::run(plan, stack, &whole), Ok(Ending::Ended(report)) if self.is_in(&report))
+            }
+            _ => false,
+        }
     }
 
-    /// As [`Self::fails`], with chance drawn anew from a moment on.
-    pub(crate) fn fails_from(
+    /// Whether the law holds in `plan`, with chance drawn anew from a moment on. Broken in another way is broken, and a run
+    /// past its budget shows nothing.
+    pub(crate) fn passes(
         &self,
         plan: &Plan,
         stack: &Arc<dyn Stack>,
         budget: Budget,
         fresh_chance: Option<FreshChance>,
     ) -> bool {
-        // Most violations are certain long before the run ends; one of another shape may come first, though.
-        let early = Guarded { budget, until_broken: Some(self.law.clone()), store: None, fresh_chance };
-        match guarded::run(plan, stack, &early) {
-            Ok(Ending::Ended(report)) if self.is_in(&report) => true,
-            Ok(Ending::Ended(report)) if report.cut_off.is_some() => {
-                let whole = Guarded { budget, fresh_chance, ..Guarded::default() };
-                matches!(guarded::run(plan, stack, &whole), Ok(Ending::Ended(report)) if self.is_in(&report))
-            }
-            _ => false,
-        }
+        let guarded = Guarded { budget, until_broken: Some(self.law.clone()), store: None, fresh_chance };
+        let Ok(Ending::Ended(report)) = guarded::run(plan, stack, &guarded) else { return false };
+        report.cut_off.is_none() && report.broken().iter().all(|broken| broken.invariant != self.law)
     }
 }
 

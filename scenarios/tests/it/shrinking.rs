@@ -121,7 +121,7 @@ fn what_is_left_is_explained_by_its_faults_its_safeguards_and_its_last_chance() 
             explain(&shrunk.plan, &shrunk.broken, shrunk.verdict, &stack, &options, &go).unwrap();
         let [fault] = &explanation.faults[..] else { panic!("{:?}", explanation.faults) };
         assert!(
-            fault.passes && fault.what.starts_with("client-") && fault.what.contains("lose power"),
+            fault.passes && fault.what.starts_with("client-") && fault.what.contains("loses power (power="),
             "{fault:?}"
         );
         let [safeguard] = &explanation.safeguards[..] else { panic!("{:?}", explanation.safeguards) };
