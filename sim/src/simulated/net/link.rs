@@ -3,7 +3,6 @@
 use crate::history::NodeIndex;
 use crate::plan::{NetworkPlan, NodePlan, Plan};
 use crate::rng::Stream;
-use std::time::Duration;
 
 /// From a node to itself.
 const LOOPBACK_NS: u64 = 5_000;
@@ -35,7 +34,7 @@ pub(super) struct Links {
 /// One directed link.
 pub(super) struct Link {
     latency_ns: u64,
-    jitter: Duration,
+    jitter_ns: u64,
     slow_tail: f64,
     /// Of packets as such; drawn for each, whatever faults do.
     chance: Stream,
@@ -97,7 +96,7 @@ impl Links {
         let name = format!("net/{}>{}", one.name, other.name);
         Link {
             latency_ns,
-            jitter: Duration::from_nanos(latency_ns).mul_f64(self.plan.jitter),
+            jitter_ns: part_of(latency_ns, self.plan.jitter),
             slow_tail: if from == to { 0.0 } else { self.plan.slow_tail },
             chance: Stream::named(self.seed, &name),
             harm_chance: Stream::named(self.seed, &format!("{name}/harm")),
@@ -122,7 +121,7 @@ impl Links {
 impl Link {
     /// What a packet takes that is sent now, without the time that its bytes take.
     pub(super) fn latency_ns(&mut self) -> u64 {
-        let jitter_ns = u64::try_from(self.chance.exponential(self.jitter).as_nanos()).unwrap_or(u64::MAX);
+        let jitter_ns = self.chance.exponential_ns(self.jitter_ns);
         let slow = self.chance.chance(self.slow_tail);
         let latency_ns = self.latency_ns * if slow { SLOW_TAIL_FACTOR } else { 1 };
         let mut total_ns = latency_ns.saturating_add(jitter_ns).saturating_add(self.delay_ns);
@@ -153,4 +152,16 @@ impl Link {
         }
         self.loss = 1.0 - survives;
     }
+}
+
+fn part_of(whole_ns: u64, part: f64) -> u64 {
+    #[expect(clippy::cast_precision_loss, reason = "a latency of 104 days is exact")]
+    let scaled = whole_ns as f64 * part;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "plans hold no negative part; saturates"
+    )]
+    let whole = scaled.round() as u64;
+    whole
 }
