@@ -21,6 +21,9 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+/// What a shell reports for a program that SIGPIPE ended: 128 and the signal's number.
+pub(crate) const READER_GONE: i32 = 141;
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

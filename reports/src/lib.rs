@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 /// Gives `stack` the command line of the process: does what its arguments say, prints, and tells how it ended.
 pub fn main(stack: impl Stack) -> ExitCode {
+    end_quietly_with_the_reader();
     let cli = cli::Cli::parse();
     log::install(cli.common.verbose, cli.common.quiet);
     let program = program::Program { stack: Arc::new(stack), common: cli.common };
@@ -37,4 +38,16 @@ pub fn main(stack: impl Stack) -> ExitCode {
             exit::Exit::Usage.into()
         }
     }
+}
+
+/// `hogwash list | head` ends without a word where its reader does, as programs that know SIGPIPE do.
+fn end_quietly_with_the_reader() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(exit::READER_GONE);
+        }
+        before(info);
+    }));
 }
