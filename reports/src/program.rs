@@ -16,11 +16,16 @@ impl Program {
     }
 
     /// The words that call this program, so that lines to paste work where they are printed: `hogwash` where that is
-    /// installed, `cargo run --release --` within the repository's own target folder.
+    /// installed, `cargo run --release --` within the repository's own target folder, with the example's name in one.
     pub(crate) fn call(&self) -> String {
         let path = std::env::current_exe().unwrap_or_default();
-        let within_target = path.components().any(|part| part.as_os_str() == "target");
-        if within_target { "cargo run --release --".to_owned() } else { "hogwash".to_owned() }
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let within = |folder: &str| path.components().any(|part| part.as_os_str() == folder);
+        match (within("target"), within("examples")) {
+            (true, true) => format!("cargo run --release --example {name} --"),
+            (true, false) => "cargo run --release --".to_owned(),
+            (false, _) => name,
+        }
     }
 
     /// How many runs at once: what was asked for, or one for each core.

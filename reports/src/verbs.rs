@@ -31,8 +31,7 @@ use clap::CommandFactory;
 pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
     match verb {
         #[cfg(not(live))]
-        None => demo::demo(program),
-        #[cfg(live)]
+        None if program.stack.name() == scenarios::library::BUILT_IN_FOR => demo::demo(program),
         None => {
             Cli::command().print_long_help()?;
             Ok(Exit::Usage)

@@ -21,6 +21,8 @@ const LONG: [&str; 4] = ["fuzz", "shrink", "explain", "review"];
 /// One command and what it prints on stdout.
 #[derive(Debug)]
 struct Session {
+    /// The example that it runs; hogwash itself where it is none.
+    example: Option<String>,
     arguments: Vec<String>,
     output: Vec<String>,
 }
@@ -32,7 +34,8 @@ fn sessions() -> Vec<Session> {
         if let Some(fence) = line.strip_prefix("```") {
             within = fence == "console";
         } else if let (true, Some(command)) = (within, line.strip_prefix("$ ")) {
-            sessions.push(Session { arguments: arguments(command), output: Vec::new() });
+            let (example, arguments) = arguments(command);
+            sessions.push(Session { example, arguments, output: Vec::new() });
         } else if within {
             sessions.last_mut().expect("a console block begins with a command").output.push(line.to_owned());
         }
@@ -40,13 +43,17 @@ fn sessions() -> Vec<Session> {
     sessions
 }
 
-/// What follows the program's name: `hogwash …`, or `cargo run --release -- …`.
-fn arguments(command: &str) -> Vec<String> {
+/// The example that a command runs, and what follows the program's name: `hogwash …`, or `cargo run --release -- …`.
+fn arguments(command: &str) -> (Option<String>, Vec<String>) {
     let words: Vec<_> = command.split(' ').map(str::to_owned).collect();
     let place = words.iter().position(|word| word == "--").map_or(words.len(), |place| place + 1);
     match words[0].as_str() {
-        "hogwash" => words[1..].to_vec(),
-        "cargo" if words[..3] == ["cargo", "run", "--release"] => words[place..].to_vec(),
+        "hogwash" => (None, words[1..].to_vec()),
+        "cargo" if words[..3] == ["cargo", "run", "--release"] => {
+            let example =
+                words.iter().position(|word| word == "--example").map(|flag| words[flag + 1].clone());
+            (example, words[place..].to_vec())
+        }
         _ => panic!("`{command}` is not hogwash: show it in another block than `console`"),
     }
 }
@@ -85,16 +92,21 @@ fn the_readme_shows_what_its_commands_print() {
     assert!(!sessions.is_empty());
     // Stored runs have the paths that the README shows, wherever this test keeps them.
     let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(root().join("scenarios"), folder.path().join("scenarios")).unwrap();
-    for Session { arguments, output } in sessions {
-        if named.is_none() && arguments.first().is_some_and(|verb| LONG.contains(&verb.as_str())) {
+    for sources in ["scenarios", "reports"] {
+        std::os::unix::fs::symlink(root().join(sources), folder.path().join(sources)).unwrap();
+    }
+    for Session { example, arguments, output } in sessions {
+        let long = example.is_none() && arguments.first().is_some_and(|verb| LONG.contains(&verb.as_str()));
+        if named.is_none() && long {
             eprintln!(
                 "skipped without HOGWASH, which names a release build: hogwash {}",
                 arguments.join(" ")
             );
             continue;
         }
-        let ran = Command::new(&program).args(&arguments).current_dir(folder.path()).output().unwrap();
+        let examples = program.with_file_name("examples");
+        let program = example.map_or_else(|| program.clone(), |name| examples.join(name));
+        let ran = Command::new(program).args(&arguments).current_dir(folder.path()).output().unwrap();
         let printed = String::from_utf8(ran.stdout).unwrap();
         let lines: Vec<_> = printed.lines().collect();
         assert!(
