@@ -107,6 +107,13 @@ Examples:
   hogwash explain target/hogwash/RUN-DIR
   hogwash explain scenarios/regressions/lost-ack.toml")]
     Explain(ExplainArgs),
+    /// Turn a stored run into a page, or into a file for another tool
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash report latest
+  hogwash report target/hogwash/RUN-DIR --format html --output page.html")]
+    Report(ReportArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
     List,
@@ -223,6 +230,29 @@ pub struct ExplainArgs {
     /// Runs at once [default: the number of cores]
     #[arg(long)]
     pub jobs: Option<usize>,
+}
+
+/// `report`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The folder of a stored run, its name, the beginning of one, or `latest`
+    #[arg(value_name = "RUN-DIR")]
+    pub run: String,
+    /// What to make of it
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub format: ReportFormat,
+    /// Where to write it [default: report.html in the run's folder, or stdout]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What a run can be turned into.
+#[cfg(not(live))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One page with a picture, for people; needs nothing but a browser.
+    Html,
 }
 
 /// `check`.

@@ -9,9 +9,13 @@
 
 pub mod cli;
 pub mod exit;
+#[cfg(not(live))]
+pub mod ledger;
 mod log;
 #[cfg(not(live))]
 pub mod page;
+#[cfg(not(live))]
+pub mod past;
 mod program;
 pub mod review;
 #[cfg(not(live))]

@@ -13,6 +13,8 @@ mod list;
 #[cfg(not(live))]
 mod replay;
 #[cfg(not(live))]
+mod report;
+#[cfg(not(live))]
 mod run;
 #[cfg(not(live))]
 mod show;
@@ -46,6 +48,7 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Shrink(arguments)) => shrink::shrink(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Explain(arguments)) => explain::explain(program, &arguments),
+        Some(Verb::Report(arguments)) => report::report(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]

@@ -1,7 +1,10 @@
-//! The data of a page, as its script reads them.
+//! What a page shows, in numbers and words: read by the drawing, and by scripts and tools from the page itself.
 
-use super::ledger::{Ledger, id_of};
-use super::{Explanation, Page};
+use super::Page;
+use super::ways::{Follower, id_of, is_a_turn};
+use super::words::{self, readable};
+use crate::ledger::Ledger;
+use invariants::LAWS;
 use scenarios::describe;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
@@ -9,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests whose way is drawn.
 const WAYS_MOST: usize = 12;
-/// Marks that are drawn, beside those of ways, processes and faults.
+/// Requests whose way is drawn where no violation says which: the slowest.
+const WAYS_SLOWEST: usize = 5;
+/// Marks that are drawn, beside those of ways.
 const MARKS_MOST: usize = 1500;
 /// Points of the goodput and latency curves.
 const POINTS: u64 = 120;
@@ -17,149 +22,175 @@ const POINTS: u64 = 120;
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Data<'a> {
-    scenario: &'a str,
-    variant: Option<&'a str>,
-    seed: u64,
-    digest: &'a str,
-    end_ns: u64,
-    duration_ns: u64,
-    reproduce: &'a str,
-    laws: Vec<LawData<'a>>,
-    faults: Vec<FaultData>,
-    groups: Vec<Group>,
-    lanes: Vec<Lane<'a>>,
-    down: Vec<Down>,
-    marks: Vec<Mark>,
-    arrows: Vec<Arrow>,
-    curve: Vec<Point>,
-    ledger: Ledger,
-    explanation: Option<&'a Explanation>,
-    left_out: Vec<String>,
+    v: u32,
+    pub(super) scenario: &'a str,
+    pub(super) variant: Option<&'a str>,
+    pub(super) seed: u64,
+    pub(super) digest: &'a str,
+    pub(super) end_ns: u64,
+    pub(super) duration_ns: u64,
+    pub(super) reproduce: &'a str,
+    pub(super) laws: Vec<LawData<'a>>,
+    pub(super) faults: Vec<FaultData>,
+    pub(super) groups: Vec<Group>,
+    pub(super) lanes: Vec<Lane<'a>>,
+    pub(super) down: Vec<Down>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) arrows: Vec<Arrow>,
+    pub(super) curve: Vec<Point>,
+    pub(super) ledger: Ledger,
+    #[serde(skip)]
+    pub(super) ways: Vec<Id>,
+    pub(super) left_out: Vec<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct LawData<'a> {
-    name: &'a str,
-    sentence: &'static str,
-    verdict: &'static str,
-    expected: &'a str,
-    exercised: u64,
-    violations: &'a [invariants::Violation],
+pub(super) struct LawData<'a> {
+    pub(super) name: &'a str,
+    pub(super) sentence: &'static str,
+    pub(super) verdict: &'static str,
+    pub(super) expected: &'a str,
+    pub(super) violations: Vec<ViolationData>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct FaultData {
-    name: String,
-    words: String,
-    kind: &'static str,
-    start_ns: u64,
-    end_ns: u64,
-    lanes: Vec<u32>,
+pub(super) struct ViolationData {
+    pub(super) at_ns: u64,
+    pub(super) message: String,
+    pub(super) evidence: Vec<String>,
+    pub(super) fingerprint: String,
+    #[serde(skip)]
+    pub(super) ids: Vec<Id>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct FaultData {
+    pub(super) name: String,
+    pub(super) words: String,
+    pub(super) kind: &'static str,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) lanes: Vec<u32>,
 }
 
 /// Lanes that stand together, since their nodes share something.
 #[derive(Serialize)]
-struct Group {
-    label: String,
-    lanes: Vec<u32>,
+pub(super) struct Group {
+    pub(super) label: String,
+    pub(super) lanes: Vec<u32>,
 }
 
 #[derive(Serialize)]
-struct Lane<'a> {
-    name: &'a str,
-    role: &'a str,
-    domains: Vec<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Down {
-    lane: u32,
-    from_ns: u64,
-    to_ns: u64,
-    cause: String,
+pub(super) struct Lane<'a> {
+    pub(super) name: &'a str,
+    pub(super) role: &'a str,
+    pub(super) domains: Vec<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Mark {
-    lane: u32,
-    at_ns: u64,
-    word: &'static str,
-    text: String,
-    way: Option<String>,
+pub(super) struct Down {
+    pub(super) lane: u32,
+    pub(super) from_ns: u64,
+    pub(super) to_ns: u64,
+    pub(super) cause: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Arrow {
-    from_lane: u32,
-    from_ns: u64,
-    to_lane: u32,
-    to_ns: u64,
-    way: String,
+pub(super) struct Mark {
+    pub(super) lane: u32,
+    pub(super) at_ns: u64,
+    pub(super) word: &'static str,
+    pub(super) text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) way: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Arrow {
+    pub(super) from_lane: u32,
+    pub(super) from_ns: u64,
+    pub(super) to_lane: u32,
+    pub(super) to_ns: u64,
+    pub(super) way: String,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Point {
-    at_ns: u64,
-    submitted: u32,
-    received: u32,
-    p50_ns: Option<u64>,
-    p99_ns: Option<u64>,
+pub(super) struct Point {
+    pub(super) at_ns: u64,
+    pub(super) width_ns: u64,
+    pub(super) submitted: u32,
+    pub(super) received: u32,
+    pub(super) p50_ns: Option<u64>,
+    pub(super) p99_ns: Option<u64>,
 }
 
 pub(super) fn of<'a>(page: &'a Page<'a>) -> Data<'a> {
-    let plan = page.plan;
-    let names: Vec<_> = plan.nodes.iter().map(|node| node.name.clone()).collect();
-    let end_ns = page.events.last().map_or(plan.duration_ns, |event| event.at_ns);
+    let plan = &page.run.plan;
+    let capsule = &page.run.capsule;
+    let names: Vec<_> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+    let end_ns = capsule.sim_ns.max(1);
     let mut left_out = Vec::new();
     let ways = ways(page, &mut left_out);
-    let (marks, arrows) = marks(page.events, &ways, &mut left_out);
+    let (marks, arrows) = marks(page, &ways, &mut left_out);
     Data {
-        scenario: &plan.scenario,
-        variant: plan.variant.as_deref(),
-        seed: plan.seed,
-        digest: page.digest,
+        v: 1,
+        scenario: &capsule.scenario,
+        variant: capsule.variant.as_deref(),
+        seed: capsule.seed,
+        digest: &capsule.digest,
         end_ns,
         duration_ns: plan.duration_ns,
-        reproduce: page.reproduce,
+        reproduce: &page.reproduce,
         laws: laws(page),
         faults: faults(page),
         groups: groups(page),
         lanes: plan.nodes.iter().map(lane).collect(),
-        down: down(page.events, end_ns),
+        down: down(page.run.events(), end_ns),
         marks,
         arrows,
-        curve: curve(page.events, end_ns),
-        ledger: Ledger::of(page.events, &names),
-        explanation: page.explanation,
+        curve: curve(page.run, end_ns),
+        ledger: Ledger::of(page.run.events(), &names),
+        ways,
         left_out,
     }
 }
 
 fn laws<'a>(page: &'a Page<'a>) -> Vec<LawData<'a>> {
-    let law = |law: &invariants::Law| {
-        let (finding, expected) = page.findings.get(law.name)?;
-        let (verdict, violations) = (finding.verdict.word(), finding.violations.as_slice());
-        Some(LawData {
-            name: law.name,
-            sentence: law.sentence,
-            verdict,
-            expected,
-            exercised: finding.exercised,
-            violations,
-        })
+    let capsule = &page.run.capsule;
+    let law = |(name, verdict): (&'a String, &invariants::Verdict)| {
+        let broken = capsule.violations.iter().filter(|broken| broken.invariant == *name);
+        let violation = |broken: &scenarios::store::Broken| ViolationData {
+            at_ns: broken.at_ns,
+            message: readable(&broken.message),
+            evidence: broken.evidence.iter().map(|line| readable(line)).collect(),
+            fingerprint: broken.fingerprint.clone(),
+            ids: broken.ids.clone(),
+        };
+        LawData {
+            name,
+            sentence: LAWS.iter().find(|law| law.name == name).map_or("", |law| law.sentence),
+            verdict: verdict.word(),
+            expected: page.run.plan.expect.get(name).map_or("held", String::as_str),
+            violations: broken.map(violation).collect(),
+        }
     };
-    invariants::LAWS.iter().filter_map(law).collect()
+    let mut laws: Vec<_> = capsule.verdicts.iter().map(law).collect();
+    let order = |law: &LawData<'_>| LAWS.iter().position(|known| known.name == law.name);
+    // Broken ones first: they are what the page is for.
+    laws.sort_by_key(|law| (law.violations.is_empty(), order(law)));
+    laws
 }
 
 fn faults(page: &Page<'_>) -> Vec<FaultData> {
     let mut lanes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for event in page.events {
+    for event in page.run.events() {
         if let Fact::FaultStart { fault, nodes } = &event.fact {
             lanes.insert(*fault, nodes.iter().map(|node| node.0).collect());
         }
@@ -172,25 +203,28 @@ fn faults(page: &Page<'_>) -> Vec<FaultData> {
         end_ns: fault.end_ns,
         lanes: lanes.remove(&index).unwrap_or_default(),
     };
-    (0..).zip(&page.plan.faults).map(data).collect()
+    (0..).zip(&page.run.plan.faults).map(data).collect()
 }
 
 /// Nodes by the domain kind that a fault of the plan shares; by role where none does.
 fn groups(page: &Page<'_>) -> Vec<Group> {
-    let shared = page.plan.faults.iter().find_map(|fault| fault.shared.as_ref()?.split_once('='));
+    let plan = &page.run.plan;
+    let shared = plan.faults.iter().find_map(|fault| fault.shared.as_ref()?.split_once('='));
     let mut groups: Vec<Group> = Vec::new();
-    for (lane, node) in (0..).zip(&page.plan.nodes) {
+    for (lane, node) in (0..).zip(&plan.nodes) {
         let label = match shared {
             Some((kind, _)) => {
-                node.domains.get(kind).map_or(format!("no {kind}"), |value| format!("{kind}={value}"))
+                node.domains.get(kind).map_or(format!("no {kind} domain"), |value| format!("{kind}={value}"))
             }
-            None => node.role.clone(),
+            None => format!("role {}", node.role),
         };
         match groups.iter_mut().find(|group| group.label == label) {
             Some(group) => group.lanes.push(lane),
             None => groups.push(Group { label, lanes: vec![lane] }),
         }
     }
+    // Those who share nothing go last, as the users that they mostly are.
+    groups.sort_by_key(|group| group.label.starts_with("no "));
     groups
 }
 
@@ -199,7 +233,7 @@ fn lane(node: &sim::plan::NodePlan) -> Lane<'_> {
     Lane { name: &node.name, role: &node.role, domains }
 }
 
-fn down(events: &[Event], end_ns: u64) -> Vec<Down> {
+fn down(events: impl Iterator<Item = Event>, end_ns: u64) -> Vec<Down> {
     let mut open: BTreeMap<NodeIndex, (u64, String)> = BTreeMap::new();
     let mut down = Vec::new();
     for event in events {
@@ -215,110 +249,123 @@ fn down(events: &[Event], end_ns: u64) -> Vec<Down> {
             _ => {}
         }
     }
-    down.extend(open.into_iter().map(|(node, (from_ns, cause))| Down {
-        lane: node.0,
-        from_ns,
-        to_ns: end_ns,
-        cause,
-    }));
+    let never = open.into_iter();
+    down.extend(never.map(|(node, (from_ns, cause))| Down { lane: node.0, from_ns, to_ns: end_ns, cause }));
     down
 }
 
-/// The requests whose way is drawn: those that violations are about, or else the first few of the run.
-fn ways(page: &Page<'_>, left_out: &mut Vec<String>) -> BTreeSet<Id> {
-    let violations = page.findings.values().flat_map(|(finding, _)| &finding.violations);
-    let about: BTreeSet<Id> = violations.flat_map(|violation| violation.ids.iter().copied()).collect();
-    let (ids, sort) = if about.is_empty() {
-        (page.events.iter().filter_map(|event| id_of(&event.fact)).collect(), "requests")
-    } else {
-        (about, "requests that violations are about")
-    };
-    if ids.len() > WAYS_MOST {
-        left_out.push(format!("the ways of {} of {} {sort}", ids.len() - WAYS_MOST, ids.len()));
+/// The requests whose way is drawn: those that violations are about, each violation's first before any's second; or
+/// else the slowest.
+fn ways(page: &Page<'_>, left_out: &mut Vec<String>) -> Vec<Id> {
+    let violations = &page.run.capsule.violations;
+    let longest = violations.iter().map(|broken| broken.ids.len()).max().unwrap_or(0);
+    let mut ways: Vec<Id> = Vec::new();
+    for rank in 0..longest {
+        for id in violations.iter().filter_map(|broken| broken.ids.get(rank)) {
+            if !ways.contains(id) {
+                ways.push(*id);
+            }
+        }
     }
-    ids.into_iter().take(WAYS_MOST).collect()
+    if ways.is_empty() {
+        let mut slowest = latencies(page.run.events());
+        slowest.sort_by_key(|(id, _, latency_ns)| (std::cmp::Reverse(*latency_ns), *id));
+        left_out.push(format!("the ways of all requests but the {} slowest", slowest.len().min(WAYS_SLOWEST)));
+        return slowest.into_iter().take(WAYS_SLOWEST).map(|(id, ..)| id).collect();
+    }
+    if ways.len() > WAYS_MOST {
+        left_out.push(format!(
+            "the ways of {} of the {} requests that violations name",
+            ways.len() - WAYS_MOST,
+            ways.len()
+        ));
+        ways.truncate(WAYS_MOST);
+    }
+    ways
 }
 
-/// Marks on lanes, and the arrows between consecutive events of one request on different nodes.
-fn marks(events: &[Event], ways: &BTreeSet<Id>, left_out: &mut Vec<String>) -> (Vec<Mark>, Vec<Arrow>) {
-    let (mut marks, mut arrows, mut passed_over) = (Vec::new(), Vec::new(), 0_usize);
-    let mut last: BTreeMap<Id, (u64, NodeIndex)> = BTreeMap::new();
-    for event in events {
+/// Marks on lanes, and the arrows from what led to them.
+fn marks(page: &Page<'_>, ways: &[Id], left_out: &mut Vec<String>) -> (Vec<Mark>, Vec<Arrow>) {
+    let ways: BTreeSet<Id> = ways.iter().copied().collect();
+    let (mut marks, mut arrows) = (Vec::new(), Vec::new());
+    let (mut events, mut turns) = (0_usize, 0_usize);
+    let mut follower = Follower::default();
+    for event in page.run.events() {
+        events += 1;
         let id = id_of(&event.fact);
         let drawn = match id {
             Some(id) => ways.contains(&id) && !matches!(event.fact, Fact::Expect { .. }),
-            None => is_a_turn(&event.fact) && marks.len() < MARKS_MOST,
+            None => is_a_turn(&event.fact) && turns < MARKS_MOST && !first_boot(&event.fact),
         };
-        if event.node == sim::history::WORLD || !drawn {
-            passed_over += 1;
+        if event.node.0 as usize >= page.run.plan.nodes.len() || !drawn {
             continue;
         }
+        turns += usize::from(id.is_none());
         let way = id.map(|id| id.to_string());
-        let fields = event.fact.fields().into_iter().map(|(name, value)| format!("{name} {value}"));
-        let text = fields.collect::<Vec<_>>().join(", ");
-        marks.push(Mark {
-            lane: event.node.0,
-            at_ns: event.at_ns,
-            word: event.fact.word(),
-            text,
-            way: way.clone(),
-        });
-        if let (Some(id), Some(way)) = (id, way)
-            && let Some((from_ns, from)) = last.insert(id, (event.at_ns, event.node))
-            && from != event.node
+        if let (Some(id), Some(way)) = (id, way.clone())
+            && let Some((from_ns, from)) = follower.cause(id, &event)
         {
             let (from_lane, to_lane) = (from.0, event.node.0);
             arrows.push(Arrow { from_lane, from_ns, to_lane, to_ns: event.at_ns, way });
         }
+        let text = words::sentence(&event.fact);
+        marks.push(Mark { lane: event.node.0, at_ns: event.at_ns, word: event.fact.word(), text, way });
     }
-    if passed_over > 0 {
-        left_out.push(format!("{passed_over} of {} events", events.len()));
+    if marks.len() < events {
+        left_out.push(format!("{} of the history's {events} events", events - marks.len()));
     }
     (marks, arrows)
 }
 
-/// What a reader looks for on a lane whatever the violation.
-fn is_a_turn(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::Boot { .. }
-            | Fact::Exit { .. }
-            | Fact::Panic { .. }
-            | Fact::DiskLoss { .. }
-            | Fact::Lead { .. }
-            | Fact::Note { .. }
-    )
+/// Every node boots when the world begins: that says nothing.
+fn first_boot(fact: &Fact) -> bool {
+    matches!(fact, Fact::Boot { incarnation: 1 })
 }
 
-/// Goodput, and latencies from the first submission to the result, over time.
-fn curve(events: &[Event], end_ns: u64) -> Vec<Point> {
-    let width_ns = (end_ns / POINTS).max(1);
-    let mut points: Vec<(Point, Vec<u64>)> = Vec::new();
+/// Each request that was received: when, and how long after it was first sent.
+pub(crate) fn latencies(events: impl Iterator<Item = Event>) -> Vec<(Id, u64, u64)> {
     let mut sent: BTreeMap<Id, u64> = BTreeMap::new();
+    let mut latencies = Vec::new();
     for event in events {
-        let index = usize::try_from(event.at_ns / width_ns).unwrap_or(usize::MAX).min(1 + POINTS as usize);
-        while points.len() <= index {
-            let at_ns = width_ns * points.len() as u64;
-            points.push((Point { at_ns, ..Point::default() }, Vec::new()));
-        }
         match event.fact {
-            Fact::Submit { id, attempt } => {
-                points[index].0.submitted += u32::from(attempt == 1);
+            Fact::Submit { id, .. } => {
                 sent.entry(id).or_insert(event.at_ns);
             }
             Fact::Receive { id, .. } => {
-                points[index].0.received += 1;
-                points[index].1.extend(sent.remove(&id).map(|at_ns| event.at_ns - at_ns));
+                latencies.extend(sent.remove(&id).map(|sent_ns| (id, event.at_ns, event.at_ns - sent_ns)));
             }
             _ => {}
         }
     }
-    let finished = points.into_iter().map(|(mut point, mut latencies_ns)| {
+    latencies
+}
+
+/// The value below which `percent` of the sorted `values` lie.
+pub(crate) fn percentile(values: &[u64], percent: usize) -> Option<u64> {
+    values.get(values.len().saturating_sub(1) * percent / 100).copied()
+}
+
+/// Goodput, and latencies from the first submission to the result, over time.
+fn curve(run: &crate::past::PastRun, end_ns: u64) -> Vec<Point> {
+    let width_ns = (end_ns / POINTS).max(1);
+    let count = usize::try_from(end_ns / width_ns).unwrap_or(0) + 1;
+    let place = |at_ns: u64| usize::try_from(at_ns / width_ns).unwrap_or(count).min(count - 1);
+    let begin = |index: usize| Point { at_ns: width_ns * index as u64, width_ns, ..Point::default() };
+    let mut points: Vec<Point> = (0..count).map(begin).collect();
+    for event in run.events() {
+        match event.fact {
+            Fact::Submit { attempt: 1, .. } => points[place(event.at_ns)].submitted += 1,
+            Fact::Receive { .. } => points[place(event.at_ns)].received += 1,
+            _ => {}
+        }
+    }
+    let mut latencies_ns: Vec<Vec<u64>> = vec![Vec::new(); count];
+    for (_, at_ns, latency_ns) in latencies(run.events()) {
+        latencies_ns[place(at_ns)].push(latency_ns);
+    }
+    for (point, mut latencies_ns) in points.iter_mut().zip(latencies_ns) {
         latencies_ns.sort_unstable();
-        let rank =
-            |share: usize| latencies_ns.get((latencies_ns.len().saturating_sub(1)) * share / 100).copied();
-        (point.p50_ns, point.p99_ns) = (rank(50), rank(99));
-        point
-    });
-    finished.collect()
+        (point.p50_ns, point.p99_ns) = (percentile(&latencies_ns, 50), percentile(&latencies_ns, 99));
+    }
+    points
 }

@@ -1,5 +1,6 @@
 //! What was sent, acknowledged, done and received, and what is missing.
 
+use crate::page::id_of;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
 use std::collections::BTreeMap;
@@ -44,21 +45,19 @@ pub struct Missing {
     pub id: String,
     /// When it was acknowledged, in nanoseconds.
     pub acknowledged_ns: u64,
-    /// When and where it was last seen, and what happened to it then.
+    /// When the stack was last seen with it.
     pub last_seen_ns: u64,
-    /// The node.
+    /// On which node.
     pub last_seen_node: String,
-    /// The event's word.
+    /// What happened then: the event's word.
     pub last_seen: &'static str,
 }
 
 impl Ledger {
     /// The ledger of `events`; `names` are those of the nodes.
-    pub fn of(events: &[Event], names: &[String]) -> Self {
+    pub fn of(events: impl Iterator<Item = Event>, names: &[&str]) -> Self {
         let mut ways: BTreeMap<Id, Way> = BTreeMap::new();
-        for event in events {
-            note(&mut ways, event);
-        }
+        events.for_each(|event| note(&mut ways, &event));
         let count = |is: fn(&Way) -> bool| ways.values().filter(|way| is(way)).count();
         let missing = ways.iter().filter_map(|(id, way)| missing(*id, way, names)).collect();
         Self {
@@ -86,29 +85,15 @@ fn note(ways: &mut BTreeMap<Id, Way>, event: &Event) {
         Fact::GiveUp { .. } => way.given_up = true,
         _ => {}
     }
-    way.last = Some((event.at_ns, event.node, event.fact.word()));
+    // What clients go on doing says nothing of where the stack has it.
+    if !matches!(event.fact, Fact::GiveUp { .. } | Fact::Submit { attempt: 2.., .. }) {
+        way.last = Some((event.at_ns, event.node, event.fact.word()));
+    }
 }
 
-fn missing(id: Id, way: &Way, names: &[String]) -> Option<Missing> {
+fn missing(id: Id, way: &Way, names: &[&str]) -> Option<Missing> {
     let acknowledged_ns = way.acknowledged_ns.filter(|_| !way.done)?;
     let (last_seen_ns, node, last_seen) = way.last?;
-    let last_seen_node = names.get(node.0 as usize).cloned().unwrap_or_else(|| "world".to_owned());
+    let last_seen_node = (*names.get(node.0 as usize).unwrap_or(&"world")).to_owned();
     Some(Missing { id: id.to_string(), acknowledged_ns, last_seen_ns, last_seen_node, last_seen })
-}
-
-/// The request that a fact is about.
-pub(super) fn id_of(fact: &Fact) -> Option<Id> {
-    match *fact {
-        Fact::Submit { id, .. }
-        | Fact::Expect { id, .. }
-        | Fact::Acknowledge { id }
-        | Fact::Refuse { id, .. }
-        | Fact::Receive { id, .. }
-        | Fact::GiveUp { id }
-        | Fact::Enqueue { id, .. }
-        | Fact::Deliver { id, .. }
-        | Fact::Finish { id, .. }
-        | Fact::Quarantine { id, .. } => Some(id),
-        _ => None,
-    }
 }

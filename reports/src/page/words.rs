@@ -1,0 +1,90 @@
+//! Events and times in plain words.
+
+use sim::duration_text;
+use sim::history::Fact;
+
+/// A moment: seconds, to the microsecond.
+pub(crate) fn moment(at_ns: u64) -> String {
+    let microseconds = at_ns / 1000;
+    format!("{}.{:06} s", microseconds / 1_000_000, microseconds % 1_000_000)
+}
+
+/// A length of time, to about three digits.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn length(nanoseconds: u64) -> String {
+    let (value, unit) = match nanoseconds {
+        0..1_000 => return format!("{nanoseconds} ns"),
+        1_000..1_000_000 => (nanoseconds as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (nanoseconds as f64 / 1e6, "ms"),
+        _ => (nanoseconds as f64 / 1e9, "s"),
+    };
+    let digits = if value < 9.995 {
+        2
+    } else {
+        usize::from(value < 99.95)
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// `text` with its exact durations of many digits, such as `50866032.269us`, as seconds.
+pub(crate) fn readable(text: &str) -> String {
+    let mut words = Vec::new();
+    for word in text.split(' ') {
+        let end = word.trim_end_matches([',', ';', ':', '.']).len();
+        let (number, rest) = word.split_at(end);
+        let exact = number.len() > 8 && number.ends_with('s') && number.starts_with(|one: char| one.is_ascii_digit());
+        match duration_text::parse(number) {
+            Ok(at_ns) if exact => words.push(format!("{}{rest}", moment(at_ns))),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+/// What `fact` says of its node, as the end of a sentence that begins with the node.
+pub(crate) fn sentence(fact: &Fact) -> String {
+    match fact {
+        Fact::Submit { id, attempt: 1 } => format!("sends request {id}"),
+        Fact::Submit { id, attempt } => format!("sends request {id} again, attempt {attempt}"),
+        Fact::Acknowledge { id } => format!("is told that request {id} is accepted"),
+        Fact::Refuse { id, status } => format!("is told no to request {id}, status {status}"),
+        Fact::Receive { id, .. } => format!("has the result of request {id}"),
+        Fact::GiveUp { id } => format!("gives up on request {id}"),
+        Fact::Enqueue { id, position } => format!("enqueues request {id} at position {position}"),
+        Fact::Deliver { id, delivery: 1 } => format!("gets request {id} to work on"),
+        Fact::Deliver { id, delivery } => format!("gets request {id} to work on, delivery {delivery}"),
+        Fact::Finish { id, position, .. } => format!("stores the result of request {id} (command {position})"),
+        Fact::Quarantine { id, reason, .. } => format!("sets request {id} aside: {reason}"),
+        Fact::Boot { incarnation: 1 } => "starts".to_owned(),
+        Fact::Boot { incarnation } => format!("starts again (process {incarnation})"),
+        Fact::Exit { cause } => format!("is down: {cause}"),
+        Fact::Panic { message } => format!("panics: {message}"),
+        Fact::DiskLoss { synced: true, .. } => "loses its disk".to_owned(),
+        Fact::DiskLoss { unsynced_bytes, .. } => format!("loses {unsynced_bytes} bytes written and not synced"),
+        Fact::Lead { ballot, .. } => format!("begins to lead, ballot {ballot}"),
+        Fact::Note { text } => format!("says: {text}"),
+        other => {
+            let fields = other.fields().into_iter().map(|(name, value)| format!(" {name} {value}"));
+            format!("{}{}", other.word(), fields.collect::<String>())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_times_become_seconds_and_nothing_else_changes() {
+        assert_eq!(
+            readable("request 24.35 was acknowledged at 39905670.332us, not within 2min: s 120251107.848us;"),
+            "request 24.35 was acknowledged at 39.905670 s, not within 2min: s 120.251107 s;"
+        );
+    }
+
+    #[test]
+    fn lengths_have_three_digits() {
+        let lengths = [999, 1_500, 897_000, 12_345_678, 9_999_999_999, 10_000_000_000, 120_251_000_000].map(length);
+        assert_eq!(lengths, ["999 ns", "1.50 µs", "897 µs", "12.3 ms", "10.0 s", "10.0 s", "120 s"]);
+    }
+}
