@@ -270,7 +270,8 @@ fn ways(page: &Page<'_>, left_out: &mut Vec<String>) -> Vec<Id> {
     if ways.is_empty() {
         let mut slowest = latencies(page.run.events());
         slowest.sort_by_key(|(id, _, latency_ns)| (std::cmp::Reverse(*latency_ns), *id));
-        left_out.push(format!("the ways of all requests but the {} slowest", slowest.len().min(WAYS_SLOWEST)));
+        left_out
+            .push(format!("the ways of all requests but the {} slowest", slowest.len().min(WAYS_SLOWEST)));
         return slowest.into_iter().take(WAYS_SLOWEST).map(|(id, ..)| id).collect();
     }
     if ways.len() > WAYS_MOST {

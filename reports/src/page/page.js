@@ -47,7 +47,7 @@
       name.setAttribute("x", at);
       name.setAttribute("y", axis + 12);
       const digits = Math.max(0, 9 - Math.floor(Math.log10(step)));
-      name.textContent = ((tick * step) / 1e9).toFixed(digits) + "s";
+      name.textContent = ((tick * step) / 1e9).toFixed(digits) + " s";
       group.append(line, name);
     }
   }
@@ -142,4 +142,5 @@
     button.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => { button.textContent = "copied"; }));
   }
   document.getElementById("controls").hidden = false;
+  document.getElementById("keys").hidden = false;
 })();

@@ -106,7 +106,8 @@ pub(super) fn hatch(kind: &str) -> &'static str {
 pub(super) fn draw(data: &Data<'_>, markup: &mut Markup) {
     let frame = Frame::of(data);
     let view = format!("0 0 {WIDTH} {}", frame.height);
-    let label = "The whole run: lanes of nodes over time. Arrow keys move from event to event, plus and minus zoom.";
+    let label =
+        "The whole run: lanes of nodes over time. Arrow keys move from event to event, plus and minus zoom.";
     let attributes: [(&str, &dyn Display); 8] = [
         ("id", &"picture"),
         ("viewBox", &view),
@@ -134,6 +135,7 @@ pub(super) fn draw(data: &Data<'_>, markup: &mut Markup) {
 
 fn definitions(frame: &Frame, markup: &mut Markup) {
     markup.element("defs", &[], |markup| {
+        arrow_head(markup);
         markup.element("clipPath", &[("id", &"plot")], |markup| {
             let attributes: [(&str, &dyn Display); 4] =
                 [("x", &(LEFT - 2)), ("y", &0), ("width", &(WIDTH - LEFT)), ("height", &frame.height)];
@@ -153,6 +155,22 @@ fn definitions(frame: &Frame, markup: &mut Markup) {
                 markup.leaf("path", &[("class", &id), ("d", &path)], "");
             });
         }
+    });
+}
+
+/// The head of all arrows, of this picture and of the stories.
+fn arrow_head(markup: &mut Markup) {
+    let attributes: [(&str, &dyn Display); 7] = [
+        ("id", &"arrow-head"),
+        ("viewBox", &"0 0 8 8"),
+        ("refX", &7),
+        ("refY", &4),
+        ("markerWidth", &6),
+        ("markerHeight", &6),
+        ("orient", &"auto"),
+    ];
+    markup.element("marker", &attributes, |markup| {
+        markup.leaf("path", &[("class", &"arrow-head"), ("d", &"M0 0L8 4L0 8z")], "");
     });
 }
 
@@ -184,7 +202,8 @@ fn faults(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
                 }
             }
             let late = fault.start_ns > frame.end_ns / 5 * 4;
-            let (at_ns, class) = if late { (end_ns, "fault-name late") } else { (fault.start_ns, "fault-name") };
+            let (at_ns, class) =
+                if late { (end_ns, "fault-name late") } else { (fault.start_ns, "fault-name") };
             let text = format!("fault {}: {}", index + 1, fault.name);
             timed_text(at_ns, y + 12, class, &text, frame, markup);
         });
@@ -234,17 +253,23 @@ fn violations(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
             let title = format!("{} broken at {}: {}", law.name, moment(violation.at_ns), violation.message);
             markup.element("rect", &attributes, |markup| markup.leaf("title", &[], title));
             let shift = format!("translate({} {})", frame.x(violation.at_ns), frame.height - AXIS - 8);
-            let attributes: [(&str, &dyn Display); 3] =
-                [("transform", &shift), ("data-at", &violation.at_ns), ("data-y", &(frame.height - AXIS - 8))];
+            let attributes: [(&str, &dyn Display); 3] = [
+                ("transform", &shift),
+                ("data-at", &violation.at_ns),
+                ("data-y", &(frame.height - AXIS - 8)),
+            ];
             markup.element("g", &attributes, |markup| Sign::of("violation").draw(markup));
         }
     }
 }
 
 fn arrow(arrow: &Arrow, frame: &Frame, markup: &mut Markup) {
-    let (Some(from_y), Some(to_y)) = (frame.lane_y.get(&arrow.from_lane), frame.lane_y.get(&arrow.to_lane)) else {
+    let (Some(from_y), Some(to_y)) = (frame.lane_y.get(&arrow.from_lane), frame.lane_y.get(&arrow.to_lane))
+    else {
         return;
     };
+    // The head stands at the edge of the mark.
+    let to_y = if to_y > from_y { to_y - 10 } else { to_y + 10 };
     let line = format!("M{} {from_y}L{} {to_y}", frame.x(arrow.from_ns), frame.x(arrow.to_ns));
     let points = format!("{},{from_y} {},{to_y}", arrow.from_ns, arrow.to_ns);
     let attributes: [(&str, &dyn Display); 4] =
@@ -287,7 +312,8 @@ fn names(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
     }
     for (lane, y) in &frame.lane_y {
         let Some(name) = data.lanes.get(*lane as usize) else { continue };
-        let attributes: [(&str, &dyn Display); 3] = [("class", &"lane-name"), ("x", &(LEFT - 10)), ("y", &(y + 4))];
+        let attributes: [(&str, &dyn Display); 3] =
+            [("class", &"lane-name"), ("x", &(LEFT - 10)), ("y", &(y + 4))];
         markup.element("text", &attributes, |markup| {
             markup.text(name.name);
             markup.leaf("title", &[], format!("role {} {}", name.role, name.domains.join(" ")));
@@ -308,12 +334,16 @@ fn axis(frame: &Frame, markup: &mut Markup) {
         for tick in 0..=frame.end_ns / step_ns {
             let (x, y) = (frame.x(tick * step_ns), frame.height - AXIS);
             markup.leaf("path", &[("class", &"tick"), ("d", &format!("M{x} {AXIS}V{y}"))], "");
-            let attributes: [(&str, &dyn Display); 3] = [("class", &"tick-name"), ("x", &x), ("y", &(y + 16))];
-            markup.leaf("text", &attributes, tick_name(tick * step_ns));
+            let attributes: [(&str, &dyn Display); 3] =
+                [("class", &"tick-name"), ("x", &x), ("y", &(y + 16))];
+            markup.leaf("text", &attributes, tick_name(tick * step_ns, step_ns));
         }
     });
 }
 
-fn tick_name(at_ns: u64) -> String {
-    sim::duration_text::format(at_ns / 1000 * 1000)
+/// In seconds, with as many digits as the step needs.
+#[expect(clippy::cast_precision_loss, reason = "a name on an axis")]
+fn tick_name(at_ns: u64, step_ns: u64) -> String {
+    let digits = usize::try_from(9_u32.saturating_sub(step_ns.ilog10())).unwrap_or(0);
+    format!("{:.digits$} s", at_ns as f64 / 1e9)
 }

@@ -74,6 +74,9 @@ fn header(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
     };
     markup.leaf("p", &[("class", &"title")], page.run.title());
     markup.leaf("h1", &[("class", &class), ("id", &"verdict")], format!("{sign}{}", headline(data)));
+    if let Some(lead) = lead(data) {
+        markup.leaf("p", &[("class", &"lead")], lead);
+    }
     markup.element("ul", &[("class", &"violations")], |markup| {
         for law in &data.laws {
             for violation in &law.violations {
@@ -96,12 +99,25 @@ fn header(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
     });
 }
 
+/// What was lost, in one sentence that needs no knowledge of laws.
+fn lead(data: &Data<'_>) -> Option<String> {
+    let (missing, all) = (data.ledger.missing.len(), data.ledger.acknowledged);
+    let were = if missing == 1 { "was" } else { "were" };
+    (missing > 0).then(|| {
+        format!("{missing} of {all} requests that clients were told are accepted {were} never done.")
+    })
+}
+
 fn command(label: &str, id: &str, command: &str, markup: &mut Markup) {
     markup.element("p", &[], |markup| {
         markup.leaf("span", &[], label);
         markup.text(" ");
         markup.leaf("code", &[("id", &id)], command);
-        markup.leaf("button", &[("type", &"button"), ("class", &"copy"), ("data-copy", &id), ("hidden", &"")], "copy");
+        markup.leaf(
+            "button",
+            &[("type", &"button"), ("class", &"copy"), ("data-copy", &id), ("hidden", &"")],
+            "copy",
+        );
     });
 }
 
@@ -142,9 +158,12 @@ fn faults(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         });
     }
     let workload = &page.run.plan.workload;
-    let only = workload.only.as_ref().map_or(String::new(), |only| format!(", of which only {} took place", only.join(", ")));
+    let only = workload
+        .only
+        .as_ref()
+        .map_or(String::new(), |only| format!(", of which only {} took place", only.join(", ")));
     let text = format!(
-        "Load: {} clients, {} requests a second together{only}, for {}; then everything is healed and the stack has {} to drain.",
+        "Load: clients {}, requests a second of all together {}{only}, for {}; then everything is healed and the stack has {} to drain.",
         workload.clients,
         workload.rate_per_s,
         length(page.run.plan.duration_ns),
@@ -157,7 +176,10 @@ fn faults(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
 fn stories(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
     let violations = data.laws.iter().flat_map(|law| &law.violations);
     let mut ids: Vec<Id> = Vec::new();
-    for id in violations.filter_map(|violation| violation.ids.first()).chain(data.ways.first().filter(|_| data.laws.iter().all(|law| law.violations.is_empty()))) {
+    for id in violations
+        .filter_map(|violation| violation.ids.first())
+        .chain(data.ways.first().filter(|_| data.laws.iter().all(|law| law.violations.is_empty())))
+    {
         if !ids.contains(id) {
             ids.push(*id);
         }
@@ -190,7 +212,8 @@ fn whole_run(data: &Data<'_>, markup: &mut Markup) {
             ("zoom-all", "whole run", "Show the whole run"),
         ];
         for (id, text, label) in buttons {
-            let attributes: [(&str, &dyn Display); 3] = [("type", &"button"), ("id", &id), ("aria-label", &label)];
+            let attributes: [(&str, &dyn Display); 3] =
+                [("type", &"button"), ("id", &id), ("aria-label", &label)];
             markup.leaf("button", &attributes, text);
         }
         for (index, fault) in data.faults.iter().enumerate().take(6) {
@@ -211,13 +234,16 @@ fn whole_run(data: &Data<'_>, markup: &mut Markup) {
             ];
             markup.leaf("button", &attributes, format!("{} broken", law.name));
         }
-        let help = "+ and − zoom, ← → ↑ ↓ go from event to event, 0 shows all, Esc closes details; or use the mouse";
-        markup.leaf("span", &[("class", &"quiet")], help);
+    });
+    markup.element("p", &[("class", &"quiet keys"), ("id", &"keys"), ("hidden", &"")], |markup| {
+        let help = "+ and − zoom, ← → ↑ ↓ go from event to event, 0 shows all, Esc closes details; or drag, click, and Ctrl with the wheel";
+        markup.text(help);
     });
     markup.element("div", &[("class", &"scroll"), ("id", &"plot-box"), ("tabindex", &0)], |markup| {
         picture::draw(data, markup);
     });
-    let attributes: [(&str, &dyn Display); 3] = [("id", &"details"), ("hidden", &""), ("aria-live", &"polite")];
+    let attributes: [(&str, &dyn Display); 3] =
+        [("id", &"details"), ("hidden", &""), ("aria-live", &"polite")];
     markup.leaf("div", &attributes, "");
     markup.element("p", &[("class", &"legend")], |markup| {
         for sign in SIGNS.iter().filter(|sign| is_drawn(data, sign.word)) {
@@ -244,7 +270,9 @@ fn is_drawn(data: &Data<'_>, word: &str) -> bool {
 
 fn laws(data: &Data<'_>, markup: &mut Markup) {
     markup.element("table", &[], |markup| {
-        markup.element("thead", &[], |markup| row("th", &["law", "verdict", "expected", "what it demands"], markup));
+        markup.element("thead", &[], |markup| {
+            row("th", &["law", "verdict", "expected", "what it demands"], markup)
+        });
         markup.element("tbody", &[], |markup| {
             for law in &data.laws {
                 markup.element("tr", &[], |markup| {
@@ -272,7 +300,11 @@ fn evidence(law: &LawData<'_>, markup: &mut Markup) {
     markup.element("details", &[], |markup| {
         markup.leaf("summary", &[], format!("Evidence: {}", law.name));
         for violation in &law.violations {
-            markup.leaf("p", &[], format!("{}: {} [{}]", moment(violation.at_ns), violation.message, violation.fingerprint));
+            markup.leaf(
+                "p",
+                &[],
+                format!("{}: {} [{}]", moment(violation.at_ns), violation.message, violation.fingerprint),
+            );
             markup.element("ul", &[("class", &"evidence")], |markup| {
                 for line in violation.evidence.iter().take(EVIDENCE_MOST) {
                     markup.leaf("li", &[], line);
@@ -319,7 +351,12 @@ fn ledger(data: &Data<'_>, markup: &mut Markup) {
         markup.element("thead", &[], |markup| row("th", &head, markup));
         markup.element("tbody", &[], |markup| {
             for missing in ledger.missing.iter().take(MISSING_MOST) {
-                let seen = format!("{} on {} at {}", missing.last_seen, missing.last_seen_node, moment(missing.last_seen_ns));
+                let seen = format!(
+                    "{} on {} at {}",
+                    missing.last_seen,
+                    missing.last_seen_node,
+                    moment(missing.last_seen_ns)
+                );
                 row("td", &[&missing.id, &moment(missing.acknowledged_ns), &seen], markup);
             }
         });
@@ -333,7 +370,11 @@ fn ledger(data: &Data<'_>, markup: &mut Markup) {
 fn explained(explanation: &Explanation, markup: &mut Markup) {
     let needed = explanation.faults.iter().filter(|fault| fault.passes).count();
     if needed > 0 && needed == explanation.faults.len() {
-        let text = if needed == 1 { "Take this fault away and it passes:" } else { "Take away any one of these faults and it passes:" };
+        let text = if needed == 1 {
+            "Take this fault away and it passes:"
+        } else {
+            "Take away any one of these faults and it passes:"
+        };
         markup.leaf("p", &[], text);
     }
     markup.element("ul", &[], |markup| {
@@ -356,8 +397,14 @@ fn explained(explanation: &Explanation, markup: &mut Markup) {
         }
     });
     let no_return = match explanation.no_return.at_ns {
-        Some(at_ns) => format!("Point of no return: from {} on, no other chance that was tried saved the run.", moment(at_ns)),
-        None => "No other chance saved the run, not even from the start: the faults and requests alone decide.".to_owned(),
+        Some(at_ns) => format!(
+            "Point of no return: from {} on, no other chance that was tried saved the run.",
+            moment(at_ns)
+        ),
+        None => {
+            "No other chance saved the run, not even from the start: the faults and requests alone decide."
+                .to_owned()
+        }
     };
     markup.leaf("p", &[], no_return);
     if !explanation.no_return.tried.is_empty() {
@@ -385,7 +432,11 @@ fn left_out(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         for what in &data.left_out {
             markup.leaf("li", &[], what);
         }
-        markup.leaf("li", &[], "single packets: arrows follow a request's own events, from each step to those it led to");
+        markup.leaf(
+            "li",
+            &[],
+            "single packets: arrows follow a request's own events, from each step to those it led to",
+        );
         markup.leaf("li", &[], "the start of every node's first process");
         let place = page.run.folder.display();
         markup.leaf("li", &[], format!("everything is in {place}/history.bin"));
@@ -408,7 +459,11 @@ fn again(page: &Page<'_>, markup: &mut Markup) {
     );
     markup.leaf("p", &[("class", &"quiet")], facts);
     markup.element("details", &[], |markup| {
-        markup.leaf("summary", &[], "The plan: save it as plan.toml, and hogwash replay plan.toml gives the same run");
+        markup.leaf(
+            "summary",
+            &[],
+            "The plan: save it as plan.toml, and hogwash replay plan.toml gives the same run",
+        );
         markup.leaf("pre", &[("id", &"plan")], page.plan_text());
     });
 }

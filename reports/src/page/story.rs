@@ -18,10 +18,13 @@ const WAIT_NS: u64 = 1_000_000_000;
 const TOGETHER_NS: u64 = 5_000_000;
 
 const ROW: usize = 26;
+const LINE: usize = 18;
 const HEAD: usize = 30;
 const TIME: usize = 116;
 const COLUMN: usize = 92;
-const TEXT: usize = 560;
+/// Where the words of a step are broken, in letters, and how wide a letter is at most.
+const LETTERS: usize = 84;
+const LETTER: usize = 8;
 
 /// What happened, to one node or to several at once.
 struct Step {
@@ -48,9 +51,11 @@ impl Story {
         nodes.sort_unstable();
         nodes.dedup();
         // Clients first, as those who ask.
-        let is_client = |node: &NodeIndex| run.plan.nodes.get(node.0 as usize).is_some_and(|node| node.role == "client");
+        let is_client =
+            |node: &NodeIndex| run.plan.nodes.get(node.0 as usize).is_some_and(|node| node.role == "client");
         nodes.sort_by_key(|node| !is_client(node));
-        let (first_ns, last_ns) = own.first().zip(own.last()).map_or((0, 0), |(first, last)| (first.at_ns, last.at_ns));
+        let (first_ns, last_ns) =
+            own.first().zip(own.last()).map_or((0, 0), |(first, last)| (first.at_ns, last.at_ns));
         let broken = violations(data, id);
         let last_ns = broken.iter().map(|(at_ns, _)| *at_ns).max().unwrap_or(0).max(last_ns);
         let mut steps = Self::steps(run, id, &nodes, first_ns..=last_ns);
@@ -75,8 +80,14 @@ impl Story {
             match &event.fact {
                 Fact::FaultStart { fault, nodes: hit } => {
                     let fault = run.plan.faults.get(*fault as usize);
-                    let words = fault.map_or(String::new(), |fault| format!("fault: {}", scenarios::describe::fault(fault)));
-                    steps.push(step(hit.iter().filter(|node| nodes.contains(node)).copied().collect(), words, None));
+                    let words = fault.map_or(String::new(), |fault| {
+                        format!("fault: {}", scenarios::describe::fault(fault))
+                    });
+                    steps.push(step(
+                        hit.iter().filter(|node| nodes.contains(node)).copied().collect(),
+                        words,
+                        None,
+                    ));
                 }
                 Fact::FaultEnd { fault } => {
                     let name = run.plan.faults.get(*fault as usize).map_or("", |fault| &fault.name);
@@ -90,8 +101,14 @@ impl Story {
                 fact if is_a_turn(fact) && nodes.contains(&event.node) => {
                     let text = sentence(fact);
                     // Where one cause takes several nodes at once, it is one step.
-                    match steps.iter_mut().rev().take_while(|step| at_ns - step.at_ns < TOGETHER_NS).find(|step| step.word == word) {
-                        Some(step) => step.nodes.push(event.node),
+                    let mut near = steps.iter_mut().rev().take_while(|step| at_ns - step.at_ns < TOGETHER_NS);
+                    match near.find(|step| step.word == word) {
+                        Some(step) => {
+                            step.nodes.push(event.node);
+                            if step.text != text {
+                                step.text = together(fact).to_owned();
+                            }
+                        }
                         None => steps.push(step(vec![event.node], text, None)),
                     }
                 }
@@ -113,12 +130,18 @@ impl Story {
     /// Draws it.
     pub(super) fn draw(&self, run: &PastRun, markup: &mut Markup) {
         let rows = self.rows();
-        let width = TIME + COLUMN * self.nodes.len() + TEXT;
-        let height = HEAD + ROW * rows.iter().map(|(row, _)| row + 1).max().unwrap_or(1) + 8;
+        let width = TIME + COLUMN * self.nodes.len() + LETTERS * LETTER;
+        let last = rows.last().zip(self.steps.last());
+        let height = HEAD + ROW * last.map_or(1, |((row, _), step)| row + lines(&step.text).len()) + 8;
         let view = format!("0 0 {width} {height}");
         let label = format!("{}: {} steps", self.title(), self.steps.len());
-        let attributes: [(&str, &dyn Display); 5] =
-            [("class", &"story"), ("viewBox", &view), ("style", &format!("width:{width}px")), ("role", &"img"), ("aria-label", &label)];
+        let attributes: [(&str, &dyn Display); 5] = [
+            ("class", &"story"),
+            ("viewBox", &view),
+            ("style", &format!("width:{width}px")),
+            ("role", &"img"),
+            ("aria-label", &label),
+        ];
         markup.element("svg", &attributes, |markup| {
             for (place, node) in self.nodes.iter().enumerate() {
                 let x = column(place);
@@ -135,7 +158,11 @@ impl Story {
             }
         });
         if self.left_out > 0 {
-            markup.leaf("p", &[("class", &"quiet")], format!("{} steps in the middle are left out.", self.left_out));
+            markup.leaf(
+                "p",
+                &[("class", &"quiet")],
+                format!("{} steps in the middle are left out.", self.left_out),
+            );
         }
     }
 
@@ -144,16 +171,24 @@ impl Story {
         let (mut row, mut before_ns) = (0, None);
         let mut rows = Vec::new();
         for step in &self.steps {
-            let waited = before_ns.map(|before_ns| step.at_ns - before_ns).filter(|waited| *waited >= WAIT_NS);
+            let waited =
+                before_ns.map(|before_ns| step.at_ns - before_ns).filter(|waited| *waited >= WAIT_NS);
             row += usize::from(waited.is_some());
             rows.push((row, waited));
             before_ns = Some(step.at_ns);
-            row += 1;
+            row += lines(&step.text).len();
         }
         rows
     }
 
-    fn step(&self, row: usize, waited: Option<u64>, step: &Step, when: &BTreeMap<Place, usize>, markup: &mut Markup) {
+    fn step(
+        &self,
+        row: usize,
+        waited: Option<u64>,
+        step: &Step,
+        when: &BTreeMap<Place, usize>,
+        markup: &mut Markup,
+    ) {
         let y = middle(row);
         let text_x = TIME + COLUMN * self.nodes.len() + 8;
         if let Some(waited) = waited {
@@ -161,9 +196,11 @@ impl Story {
             markup.leaf("text", &[("class", &"wait"), ("x", &text_x), ("y", &(y - ROW + 4))], text);
         }
         markup.leaf("text", &[("class", &"time"), ("x", &(TIME - 30)), ("y", &(y + 4))], moment(step.at_ns));
-        let places: Vec<usize> = step.nodes.iter().filter_map(|node| self.nodes.iter().position(|one| one == node)).collect();
+        let places: Vec<usize> =
+            step.nodes.iter().filter_map(|node| self.nodes.iter().position(|one| one == node)).collect();
         if let (Some(cause), Some(place)) = (step.cause, places.first())
-            && let (Some(from), Some(from_row)) = (self.nodes.iter().position(|node| *node == cause.1), when.get(&cause))
+            && let (Some(from), Some(from_row)) =
+                (self.nodes.iter().position(|node| *node == cause.1), when.get(&cause))
         {
             let end = if from < *place { column(*place) - 11 } else { column(*place) + 11 };
             let line = format!("M{} {}L{end} {y}", column(from), middle(*from_row));
@@ -183,7 +220,9 @@ impl Story {
             let shift = format!("translate({} {y})", column(place));
             markup.element("g", &[("transform", &shift)], |markup| Sign::of(step.word).draw(markup));
         }
-        markup.leaf("text", &[("class", &class), ("x", &text_x), ("y", &(y + 4))], &step.text);
+        for (index, line) in lines(&step.text).iter().enumerate() {
+            markup.leaf("text", &[("class", &class), ("x", &text_x), ("y", &(y + 4 + index * LINE))], line);
+        }
     }
 
     /// Where nodes are down: a hatched bar from the step that takes them to the one that brings them back.
@@ -191,8 +230,13 @@ impl Story {
         let mut since: BTreeMap<NodeIndex, usize> = BTreeMap::new();
         let bar = |node: &NodeIndex, from: usize, to: usize, markup: &mut Markup| {
             let place = self.nodes.iter().position(|one| one == node).map_or(0, column);
-            let attributes: [(&str, &dyn Display); 5] =
-                [("class", &"down"), ("x", &(place - 6)), ("width", &12), ("y", &from), ("height", &(to - from))];
+            let attributes: [(&str, &dyn Display); 5] = [
+                ("class", &"down"),
+                ("x", &(place - 6)),
+                ("width", &12),
+                ("y", &from),
+                ("height", &(to - from)),
+            ];
             markup.leaf("rect", &attributes, "");
         };
         for ((row, _), step) in rows.iter().zip(&self.steps) {
@@ -212,6 +256,18 @@ impl Story {
     }
 }
 
+/// What is true of all nodes to which a turn happened at once, where its details differ.
+fn together(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Exit { .. } => "down",
+        Fact::Boot { .. } => "up again",
+        Fact::DiskLoss { .. } => "what was written and not synced is lost",
+        Fact::Lead { .. } => "each begins to lead",
+        Fact::Panic { .. } => "panic",
+        _ => "notes",
+    }
+}
+
 fn step_is_a_turn(step: &Step) -> bool {
     matches!(step.word, "boot" | "exit" | "panic" | "disk-loss" | "lead" | "note")
 }
@@ -225,6 +281,21 @@ fn violations(data: &Data<'_>, id: Id) -> Vec<(u64, String)> {
         }
     }
     found
+}
+
+/// The words of a step, in lines that are not too long.
+fn lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < LETTERS) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn column(place: usize) -> usize {

@@ -63,8 +63,9 @@ struct Applied {
 
 impl Applied {
     fn cause(&mut self, position: u64, place: Place, before: Option<Place>) -> Option<Place> {
-        // A replica that reads its log after a restart is led to it by nobody.
+        // A replica that reads its log after a restart is led to it by nobody; what follows is led to by it.
         if !self.seen.insert((position, place.1)) {
+            self.latest = Some(place);
             return None;
         }
         if let Some(first) = self.first.get(&position) {

@@ -18,11 +18,7 @@ pub(crate) fn length(nanoseconds: u64) -> String {
         1_000_000..1_000_000_000 => (nanoseconds as f64 / 1e6, "ms"),
         _ => (nanoseconds as f64 / 1e9, "s"),
     };
-    let digits = if value < 9.995 {
-        2
-    } else {
-        usize::from(value < 99.95)
-    };
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.digits$} {unit}")
 }
 
@@ -32,7 +28,8 @@ pub(crate) fn readable(text: &str) -> String {
     for word in text.split(' ') {
         let end = word.trim_end_matches([',', ';', ':', '.']).len();
         let (number, rest) = word.split_at(end);
-        let exact = number.len() > 8 && number.ends_with('s') && number.starts_with(|one: char| one.is_ascii_digit());
+        let exact =
+            number.len() > 8 && number.ends_with('s') && number.starts_with(|one: char| one.is_ascii_digit());
         match duration_text::parse(number) {
             Ok(at_ns) if exact => words.push(format!("{}{rest}", moment(at_ns))),
             _ => words.push(word.to_owned()),
@@ -53,16 +50,20 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         Fact::Enqueue { id, position } => format!("enqueues request {id} at position {position}"),
         Fact::Deliver { id, delivery: 1 } => format!("gets request {id} to work on"),
         Fact::Deliver { id, delivery } => format!("gets request {id} to work on, delivery {delivery}"),
-        Fact::Finish { id, position, .. } => format!("stores the result of request {id} (command {position})"),
+        Fact::Finish { id, position, .. } => {
+            format!("stores the result of request {id} (command {position})")
+        }
         Fact::Quarantine { id, reason, .. } => format!("sets request {id} aside: {reason}"),
-        Fact::Boot { incarnation: 1 } => "starts".to_owned(),
-        Fact::Boot { incarnation } => format!("starts again (process {incarnation})"),
-        Fact::Exit { cause } => format!("is down: {cause}"),
-        Fact::Panic { message } => format!("panics: {message}"),
-        Fact::DiskLoss { synced: true, .. } => "loses its disk".to_owned(),
-        Fact::DiskLoss { unsynced_bytes, .. } => format!("loses {unsynced_bytes} bytes written and not synced"),
-        Fact::Lead { ballot, .. } => format!("begins to lead, ballot {ballot}"),
-        Fact::Note { text } => format!("says: {text}"),
+        Fact::Boot { incarnation: 1 } => "up".to_owned(),
+        Fact::Boot { incarnation } => format!("up again (process {incarnation})"),
+        Fact::Exit { cause } => format!("down ({cause})"),
+        Fact::Panic { message } => format!("panic: {message}"),
+        Fact::DiskLoss { synced: true, .. } => "the disk is lost".to_owned(),
+        Fact::DiskLoss { unsynced_bytes, .. } => {
+            format!("{unsynced_bytes} bytes written and not synced are lost")
+        }
+        Fact::Lead { ballot, .. } => format!("begins to lead (ballot {ballot})"),
+        Fact::Note { text } => text.clone(),
         other => {
             let fields = other.fields().into_iter().map(|(name, value)| format!(" {name} {value}"));
             format!("{}{}", other.word(), fields.collect::<String>())
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn lengths_have_three_digits() {
-        let lengths = [999, 1_500, 897_000, 12_345_678, 9_999_999_999, 10_000_000_000, 120_251_000_000].map(length);
+        let lengths =
+            [999, 1_500, 897_000, 12_345_678, 9_999_999_999, 10_000_000_000, 120_251_000_000].map(length);
         assert_eq!(lengths, ["999 ns", "1.50 µs", "897 µs", "12.3 ms", "10.0 s", "10.0 s", "120 s"]);
     }
 }

@@ -34,7 +34,10 @@ fn goodput(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
     let most = data.curve.iter().map(|point| point.submitted.max(point.received)).max().unwrap_or(0).max(1);
     let y = |count: u32| bottom as f64 - f64::from(count) / f64::from(most) * CURVE as f64;
     let points = |count: fn(&Point) -> u32| {
-        data.curve.iter().map(move |point| (point.at_ns + point.width_ns / 2, y(count(point)))).collect::<Vec<_>>()
+        data.curve
+            .iter()
+            .map(move |point| (point.at_ns + point.width_ns / 2, y(count(point))))
+            .collect::<Vec<_>>()
     };
     let received = points(|point| point.received);
     let mut area = received.clone();
