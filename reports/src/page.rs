@@ -16,7 +16,6 @@ pub(crate) use ways::id_of;
 use crate::past::PastRun;
 use crate::sharing::{Sharing, SharingObserver};
 use markup::Markup;
-use scenarios::explain::Explanation;
 use scenarios::{library, plan_file};
 use sim::history::Observer;
 use sim::plan::Plan;
@@ -34,7 +33,6 @@ pub struct Page<'a> {
     why: Vec<String>,
     settings: Vec<ChangedSetting>,
     sharing: Vec<Sharing>,
-    explanation: Option<&'a Explanation>,
 }
 
 /// A setting of the stack that is not at its default.
@@ -47,7 +45,7 @@ struct ChangedSetting {
 
 impl<'a> Page<'a> {
     /// The page of `run`, on `stack`; `call` are the words that call this program.
-    pub fn of(run: &'a PastRun, stack: &dyn Stack, call: &str, explanation: Option<&'a Explanation>) -> Self {
+    pub fn of(run: &'a PastRun, stack: &dyn Stack, call: &str) -> Self {
         let place = run.folder.display();
         Self {
             run,
@@ -56,7 +54,6 @@ impl<'a> Page<'a> {
             why: why(&run.plan, stack),
             settings: changed_settings(&run.plan, stack),
             sharing: sharing(run),
-            explanation,
         }
     }
 

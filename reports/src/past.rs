@@ -1,6 +1,7 @@
 //! A stored run, read for reports: its plan, its capsule and its whole history.
 
 use anyhow::{Context, Result, bail};
+use scenarios::explain::Explanation;
 use scenarios::replay;
 use scenarios::store::{Capsule, Store};
 use sim::history::{self, Event};
@@ -16,6 +17,8 @@ pub struct PastRun {
     pub plan: Plan,
     /// What came of it.
     pub capsule: Capsule,
+    /// Why it fails, where somebody asked.
+    pub explanation: Option<Explanation>,
     /// Its encoded history, every byte of which can be read.
     history: Vec<u8>,
 }
@@ -38,7 +41,8 @@ impl PastRun {
         for event in history::read(&history).with_context(damaged)? {
             event.with_context(damaged)?;
         }
-        Ok(Self { folder: run.folder, plan: recorded.plan, capsule, history })
+        let explanation = run.explanation()?;
+        Ok(Self { folder: run.folder, plan: recorded.plan, capsule, explanation, history })
     }
 
     /// Its events, in order.

@@ -48,6 +48,7 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Shrink(arguments)) => shrink::shrink(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Explain(arguments)) => explain::explain(program, &arguments),
+        #[cfg(not(live))]
         Some(Verb::Report(arguments)) => report::report(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::List) => list::list(program),

@@ -13,7 +13,7 @@ use scenarios::store::Store;
 use system::ImageStack;
 
 fn html(run: &PastRun) -> String {
-    Page::of(run, &ImageStack, "hogwash", None).html()
+    Page::of(run, &ImageStack, "hogwash").html()
 }
 
 /// What a reader without style, script and pictures sees, a line each element.

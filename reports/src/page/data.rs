@@ -2,7 +2,7 @@
 
 use super::Page;
 use super::ways::{Follower, id_of, is_a_turn};
-use super::words::{self, readable};
+use super::words;
 use crate::ledger::Ledger;
 use invariants::LAWS;
 use scenarios::describe;
@@ -168,8 +168,8 @@ fn laws<'a>(page: &'a Page<'a>) -> Vec<LawData<'a>> {
         let broken = capsule.violations.iter().filter(|broken| broken.invariant == *name);
         let violation = |broken: &scenarios::store::Broken| ViolationData {
             at_ns: broken.at_ns,
-            message: readable(&broken.message),
-            evidence: broken.evidence.iter().map(|line| readable(line)).collect(),
+            message: broken.message.clone(),
+            evidence: broken.evidence.clone(),
             fingerprint: broken.fingerprint.clone(),
             ids: broken.ids.clone(),
         };

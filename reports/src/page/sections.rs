@@ -1,22 +1,19 @@
 //! The page's parts in the order in which a reader needs them: what broke, how to see it again, what was done to the
 //! system, how one request came to grief, the whole run, the ledger, why, and what was left out.
 
-use super::data::{Data, LawData};
+mod account;
+
+use super::data::Data;
 use super::markup::Markup;
 use super::sign::SIGNS;
 use super::story::Story;
 use super::words::{length, moment};
 use super::{Page, picture};
-use scenarios::explain::Explanation;
 use sim::history::Id;
 use std::fmt::Display;
 
 /// Requests whose story is told.
 const STORIES_MOST: usize = 3;
-/// Missing requests that the ledger names.
-const MISSING_MOST: usize = 50;
-/// Lines of evidence that are shown.
-const EVIDENCE_MOST: usize = 8;
 
 /// What came of the run, in a few words.
 pub(super) fn headline(data: &Data<'_>) -> String {
@@ -44,13 +41,15 @@ pub(super) fn write(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         section("faults", "What was done to the system", markup, |markup| faults(page, data, markup));
         stories(page, data, markup);
         section("run", "The whole run", markup, |markup| whole_run(data, markup));
-        section("laws", "What each law says", markup, |markup| laws(data, markup));
-        section("ledger", "Ledger of requests", markup, |markup| ledger(data, markup));
-        if let Some(explanation) = page.explanation {
-            section("why", "Why it fails", markup, |markup| explained(explanation, markup));
+        section("laws", "What each law says", markup, |markup| account::laws(data, markup));
+        section("ledger", "Ledger of requests", markup, |markup| account::ledger(data, markup));
+        if let Some(explanation) = &page.run.explanation {
+            section("why", "Why it fails", markup, |markup| account::explained(explanation, markup));
         }
         if !page.sharing.is_empty() {
-            section("sharing", "What P^N says, and what happened", markup, |markup| sharing(page, markup));
+            section("sharing", "What P^N says, and what happened", markup, |markup| {
+                account::sharing(page, markup)
+            });
         }
         section("left-out", "What this page leaves out", markup, |markup| left_out(page, data, markup));
         section("again", "To run it again", markup, |markup| again(page, markup));
@@ -266,165 +265,6 @@ fn whole_run(data: &Data<'_>, markup: &mut Markup) {
 fn is_drawn(data: &Data<'_>, word: &str) -> bool {
     data.marks.iter().any(|mark| mark.word == word)
         || word == "violation" && data.laws.iter().any(|law| !law.violations.is_empty())
-}
-
-fn laws(data: &Data<'_>, markup: &mut Markup) {
-    markup.element("table", &[], |markup| {
-        markup.element("thead", &[], |markup| {
-            row("th", &["law", "verdict", "expected", "what it demands"], markup)
-        });
-        markup.element("tbody", &[], |markup| {
-            for law in &data.laws {
-                markup.element("tr", &[], |markup| {
-                    markup.leaf("td", &[], law.name);
-                    let (class, sign) = verdict_sign(law.verdict);
-                    markup.leaf("td", &[("class", &class)], format!("{sign} {}", law.verdict));
-                    markup.leaf("td", &[], law.expected);
-                    markup.leaf("td", &[], law.sentence);
-                });
-            }
-        });
-    });
-    data.laws.iter().filter(|law| !law.violations.is_empty()).for_each(|law| evidence(law, markup));
-}
-
-fn verdict_sign(verdict: &str) -> (&'static str, &'static str) {
-    match verdict {
-        "held" => ("good", "✓"),
-        "violated" => ("bad", "✗"),
-        _ => ("doubtful", "?"),
-    }
-}
-
-fn evidence(law: &LawData<'_>, markup: &mut Markup) {
-    markup.element("details", &[], |markup| {
-        markup.leaf("summary", &[], format!("Evidence: {}", law.name));
-        for violation in &law.violations {
-            markup.leaf(
-                "p",
-                &[],
-                format!("{}: {} [{}]", moment(violation.at_ns), violation.message, violation.fingerprint),
-            );
-            markup.element("ul", &[("class", &"evidence")], |markup| {
-                for line in violation.evidence.iter().take(EVIDENCE_MOST) {
-                    markup.leaf("li", &[], line);
-                }
-                let more = violation.evidence.len().saturating_sub(EVIDENCE_MOST);
-                if more > 0 {
-                    markup.leaf("li", &[], format!("{more} lines more are in the run's result.json"));
-                }
-            });
-        }
-    });
-}
-
-fn row(cell: &'static str, cells: &[&str], markup: &mut Markup) {
-    markup.element("tr", &[], |markup| cells.iter().for_each(|text| markup.leaf(cell, &[], text)));
-}
-
-fn ledger(data: &Data<'_>, markup: &mut Markup) {
-    let ledger = &data.ledger;
-    markup.element("dl", &[("class", &"ledger")], |markup| {
-        let counts = [
-            ("sent", ledger.submitted, ""),
-            ("acknowledged", ledger.acknowledged, ""),
-            ("done", ledger.done, ""),
-            ("received", ledger.received, ""),
-            ("refused", ledger.refused, ""),
-            ("given up", ledger.given_up, ""),
-            ("missing", ledger.missing.len(), if ledger.missing.is_empty() { "good" } else { "bad" }),
-        ];
-        for (name, count, class) in counts {
-            markup.element("div", &[("class", &class)], |markup| {
-                markup.leaf("dt", &[], name);
-                markup.leaf("dd", &[], count);
-            });
-        }
-    });
-    if ledger.missing.is_empty() {
-        markup.leaf("p", &[], "Nothing is missing: every request that was acknowledged is done.");
-        return;
-    }
-    markup.leaf("p", &[], "Missing: acknowledged to the client, and never done.");
-    markup.element("table", &[("id", &"missing")], |markup| {
-        let head = ["request", "acknowledged", "last seen in the stack"];
-        markup.element("thead", &[], |markup| row("th", &head, markup));
-        markup.element("tbody", &[], |markup| {
-            for missing in ledger.missing.iter().take(MISSING_MOST) {
-                let seen = format!(
-                    "{} on {} at {}",
-                    missing.last_seen,
-                    missing.last_seen_node,
-                    moment(missing.last_seen_ns)
-                );
-                row("td", &[&missing.id, &moment(missing.acknowledged_ns), &seen], markup);
-            }
-        });
-    });
-    let more = ledger.missing.len().saturating_sub(MISSING_MOST);
-    if more > 0 {
-        markup.leaf("p", &[("class", &"quiet")], format!("{more} more are missing and not shown."));
-    }
-}
-
-fn explained(explanation: &Explanation, markup: &mut Markup) {
-    let needed = explanation.faults.iter().filter(|fault| fault.passes).count();
-    if needed > 0 && needed == explanation.faults.len() {
-        let text = if needed == 1 {
-            "Take this fault away and it passes:"
-        } else {
-            "Take away any one of these faults and it passes:"
-        };
-        markup.leaf("p", &[], text);
-    }
-    markup.element("ul", &[], |markup| {
-        for fault in &explanation.faults {
-            let without = if fault.passes { "passes without it" } else { "fails without it too" };
-            let shared = match fault.passes_if_not_shared {
-                Some(true) => "; passes when it takes only one of its nodes, whichever: it is the sharing that breaks it",
-                Some(false) => "; fails even when it takes only one of its nodes",
-                None => "",
-            };
-            markup.leaf("li", &[], format!("{}: {without}{shared}", fault.what));
-        }
-        for safeguard in &explanation.safeguards {
-            let with = if safeguard.passes { "it passes" } else { "it fails all the same" };
-            let text = format!(
-                "With {} = {} instead of {}, {with}. {}",
-                safeguard.setting, safeguard.default, safeguard.value, safeguard.why
-            );
-            markup.leaf("li", &[], text);
-        }
-    });
-    let no_return = match explanation.no_return.at_ns {
-        Some(at_ns) => format!(
-            "Point of no return: from {} on, no other chance that was tried saved the run.",
-            moment(at_ns)
-        ),
-        None => {
-            "No other chance saved the run, not even from the start: the faults and requests alone decide."
-                .to_owned()
-        }
-    };
-    markup.leaf("p", &[], no_return);
-    if !explanation.no_return.tried.is_empty() {
-        markup.element("table", &[], |markup| {
-            markup.element("thead", &[], |markup| row("th", &["other chance from", "runs saved"], markup));
-            markup.element("tbody", &[], |markup| {
-                for one in &explanation.no_return.tried {
-                    row("td", &[&moment(one.at_ns), &format!("{} of {}", one.saved, one.of)], markup);
-                }
-            });
-        });
-    }
-}
-
-fn sharing(page: &Page<'_>, markup: &mut Markup) {
-    markup.element("ul", &[], |markup| {
-        for line in page.sharing.iter().flat_map(crate::sharing::Sharing::lines) {
-            markup.leaf("li", &[], line);
-        }
-    });
 }
 
 fn left_out(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {

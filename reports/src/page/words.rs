@@ -1,6 +1,5 @@
 //! Events and times in plain words.
 
-use sim::duration_text;
 use sim::history::Fact;
 
 /// A moment: seconds, to the microsecond.
@@ -20,22 +19,6 @@ pub(crate) fn length(nanoseconds: u64) -> String {
     };
     let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.digits$} {unit}")
-}
-
-/// `text` with its exact durations of many digits, such as `50866032.269us`, as seconds.
-pub(crate) fn readable(text: &str) -> String {
-    let mut words = Vec::new();
-    for word in text.split(' ') {
-        let end = word.trim_end_matches([',', ';', ':', '.']).len();
-        let (number, rest) = word.split_at(end);
-        let exact =
-            number.len() > 8 && number.ends_with('s') && number.starts_with(|one: char| one.is_ascii_digit());
-        match duration_text::parse(number) {
-            Ok(at_ns) if exact => words.push(format!("{}{rest}", moment(at_ns))),
-            _ => words.push(word.to_owned()),
-        }
-    }
-    words.join(" ")
 }
 
 /// What `fact` says of its node, as the end of a sentence that begins with the node.
@@ -74,14 +57,6 @@ pub(crate) fn sentence(fact: &Fact) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exact_times_become_seconds_and_nothing_else_changes() {
-        assert_eq!(
-            readable("request 24.35 was acknowledged at 39905670.332us, not within 2min: s 120251107.848us;"),
-            "request 24.35 was acknowledged at 39.905670 s, not within 2min: s 120.251107 s;"
-        );
-    }
 
     #[test]
     fn lengths_have_three_digits() {

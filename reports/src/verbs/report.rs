@@ -12,7 +12,7 @@ use std::path::Path;
 pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> {
     let run = PastRun::find(&arguments.run, &program.store(), program.stack.as_ref())?;
     let text = match arguments.format {
-        ReportFormat::Html => Page::of(&run, program.stack.as_ref(), &program.call(), None).html(),
+        ReportFormat::Html => Page::of(&run, program.stack.as_ref(), &program.call()).html(),
     };
     let page = (arguments.format == ReportFormat::Html).then(|| run.folder.join("report.html"));
     match arguments.output.as_ref().or(page.as_ref()) {
