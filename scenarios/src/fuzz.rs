@@ -2,8 +2,10 @@
 #![expect(clippy::disallowed_types, reason = "batches have time limits")]
 
 mod ledger;
+mod merge;
 mod tally;
 
+pub use merge::{MergeError, Merged, merge};
 pub use tally::{Distinct, Summary};
 
 use crate::error::ScenarioError;
@@ -17,11 +19,12 @@ use serde::{Deserialize, Serialize};
 use sim::plan::Plan;
 use sim::stack::Stack;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tally::Tally;
+use tally::{Claim, Tally};
 
 /// One scenario of a batch, with or without a variant.
 #[derive(Clone, Debug)]
@@ -32,16 +35,45 @@ pub struct Target {
     pub variant: Option<String>,
 }
 
+impl Target {
+    /// Its name and variant.
+    fn name(&self) -> String {
+        target_name(&self.scenario.name, self.variant.as_deref())
+    }
+}
+
+fn target_name(scenario: &str, variant: Option<&str>) -> String {
+    variant.map_or(scenario.to_owned(), |variant| format!("{scenario} --variant {variant}"))
+}
+
 /// One part of a batch that several machines share: the `k`-th of `n`, counting from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shard {
     part: u64,
     of: u64,
 }
 
+impl fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.part, self.of)
+    }
+}
+
 impl Default for Shard {
     fn default() -> Self {
         Self { part: 1, of: 1 }
+    }
+}
+
+impl Shard {
+    /// How many of a batch's runs it has.
+    fn runs(self, of_all: u64) -> u64 {
+        of_all / self.of + u64::from(of_all % self.of >= self.part)
+    }
+
+    /// The place in the whole batch of the shard's run number `job`.
+    fn place(self, job: u64) -> u64 {
+        job * self.of + self.part - 1
     }
 }
 
@@ -94,12 +126,14 @@ pub struct Batch {
 
 /// Something that happened in a batch.
 pub enum Event<'a> {
-    /// The batch begins: so many runs in this shard, of which an earlier, interrupted batch did so many.
+    /// The batch begins, where an earlier one was interrupted.
     Begun {
         /// Runs of this shard.
         runs: u64,
         /// Those that are done already.
         done: u64,
+        /// The violations that these showed, each counted once.
+        distinct: u64,
     },
     /// A run ended.
     Ended {
@@ -184,18 +218,21 @@ pub fn fuzz(
         planner::plan(&target.scenario, stack.as_ref(), target.variant.as_deref(), 0, &batch.overrides)?;
     }
     let (ledger, done) = match &batch.store {
-        Some(store) => Ledger::open(store, batch, stack.as_ref())?,
+        Some(store) => {
+            store.sweep();
+            Ledger::open(store, batch, stack.as_ref())?
+        }
         None => (Ledger::none(), Vec::new()),
     };
     let mut tally = Tally::default();
     let mut is_done = BTreeSet::new();
     for entry in done {
-        if is_done.insert(entry.job) {
-            tally.add(&entry.run, &entry.result, entry.stored.as_ref());
+        if is_done.insert(entry.place) {
+            tally.add(entry.place, &entry.run, &entry.result, entry.stored.as_ref());
         }
     }
     let done = u64::try_from(is_done.len()).unwrap_or(u64::MAX);
-    events.event(&Event::Begun { runs: batch.runs(), done });
+    events.event(&Event::Begun { runs: batch.runs(), done, distinct: tally.distinct() });
     let work = Work {
         batch,
         stack,
@@ -211,9 +248,10 @@ pub fn fuzz(
         }
     });
     let (tally, ledger) = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let interrupted = stop.load(Ordering::Relaxed);
-    let timed_out = work.ended.into_inner() && !interrupted;
-    if !interrupted && !timed_out {
+    let ended = work.ended.into_inner();
+    let interrupted = ended && stop.load(Ordering::Relaxed);
+    let timed_out = ended && !interrupted;
+    if !ended {
         ledger.complete()?;
     }
     Ok(tally.summary(begun.elapsed(), interrupted, timed_out))
@@ -222,24 +260,32 @@ pub fn fuzz(
 impl Batch {
     /// How many runs this shard has.
     pub fn runs(&self) -> u64 {
-        let whole = self.seeds.saturating_mul(count(&self.targets)).saturating_add(count(&self.regressions));
-        let (full, rest) = (whole / self.shard.of, whole % self.shard.of);
-        full + u64::from(rest >= self.shard.part)
+        self.shard.runs(self.runs_of_all())
     }
 
-    /// The run number `job` of this shard: nothing is listed, since a batch may be endless but for its time.
-    fn job(&self, job: u64) -> Option<Job<'_>> {
+    /// How many runs all shards have.
+    fn runs_of_all(&self) -> u64 {
+        self.seeds.saturating_mul(count(&self.targets)).saturating_add(count(&self.regressions))
+    }
+
+    /// The run number `job` of this shard, with its place in the whole batch: nothing is listed, since a batch may be
+    /// endless but for its time.
+    fn job(&self, job: u64) -> Option<(u64, Job<'_>)> {
         if job >= self.runs() {
             return None;
         }
-        let index = job * self.shard.of + self.shard.part - 1;
+        let place = self.shard.place(job);
+        Some((place, self.job_at(place)))
+    }
+
+    fn job_at(&self, index: u64) -> Job<'_> {
         let regression = usize::try_from(index).ok().and_then(|index| self.regressions.get(index));
         if let Some((name, plan)) = regression {
-            return Some(Job::Regression(name, plan));
+            return Job::Regression(name, plan);
         }
         let index = index - count(&self.regressions);
         let target = usize::try_from(index % count(&self.targets)).expect("less than their number");
-        Some(Job::Seed(&self.targets[target], self.base.wrapping_add(index / count(&self.targets))))
+        Job::Seed(&self.targets[target], self.base.wrapping_add(index / count(&self.targets)))
     }
 }
 
@@ -263,8 +309,8 @@ impl Work<'_> {
     fn take_jobs(&self, begun: Instant, stop: &AtomicBool) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = self.batch.job(index) else { return };
-            if self.is_done.contains(&index) {
+            let Some((place, job)) = self.batch.job(index) else { return };
+            if self.is_done.contains(&place) {
                 continue;
             }
             let late = self.batch.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
@@ -272,11 +318,11 @@ impl Work<'_> {
                 self.ended.store(true, Ordering::Relaxed);
                 return;
             }
-            self.do_job(index, &job);
+            self.do_job(place, &job);
         }
     }
 
-    fn do_job(&self, index: u64, job: &Job<'_>) {
+    fn do_job(&self, place: u64, job: &Job<'_>) {
         let (run, plan) = match job {
             Job::Regression(name, plan) => {
                 let run =
@@ -298,7 +344,7 @@ impl Work<'_> {
             }
         };
         match self.run(&plan) {
-            Ok(result) => self.ended(index, run, &plan, result),
+            Ok(result) => self.ended(place, run, &plan, result),
             Err(error) => self.events.event(&Event::Trouble { run: &run, message: error.to_string() }),
         }
     }
@@ -319,8 +365,8 @@ impl Work<'_> {
         Ok(RunResult::Ended(Box::new(first)))
     }
 
-    fn ended(&self, job: u64, run: Run, plan: &Plan, mut result: RunResult) {
-        let new = self.lock().0.claim(&run, &result);
+    fn ended(&self, place: u64, run: Run, plan: &Plan, mut result: RunResult) {
+        let new = self.lock().0.claim(place, &run, &result);
         let mut stored = None;
         if !new.is_empty() {
             match self.keep(plan) {
@@ -338,12 +384,12 @@ impl Work<'_> {
             }
         }
         self.events.event(&Event::Ended { run: &run, result: &result });
-        for broken in &new {
+        for Claim { broken, .. } in new.iter().filter(|claim| claim.news) {
             self.events.event(&Event::New { run: &run, broken, stored: stored.as_ref() });
         }
         let mut state = self.lock();
-        state.0.add(&run, &result, stored.as_ref());
-        let entry = Entry { job, run, result: without_evidence(result, new.is_empty()), stored };
+        state.0.add(place, &run, &result, stored.as_ref());
+        let entry = Entry { place, run, result: without_evidence(result, new.is_empty()), stored };
         if let Err(error) = state.1.add(&entry) {
             drop(state);
             self.events.event(&Event::Trouble { run: &entry.run, message: error.to_string() });

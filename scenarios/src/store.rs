@@ -13,7 +13,7 @@ use sim::history::Id;
 use sim::plan::Plan;
 use sim::stack::Stack;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// The store where nobody says another.
@@ -28,6 +28,8 @@ const CAPSULE: &str = "result.json";
 const EXPLANATION: &str = "explanation.json";
 /// Folders of runs that have not ended begin with this.
 const PARTIAL: &str = ".partial-";
+/// Held by whoever writes such a folder: where nobody does, its process was killed.
+const LOCK: &str = ".lock";
 
 /// What made a run, so that a replay can say what has changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,8 +166,13 @@ impl Store {
             let folder = self.0.join(format!("{PARTIAL}{number}"));
             match fs::create_dir(&folder) {
                 Ok(()) => {
+                    let lock_path = folder.join(LOCK);
+                    let lock =
+                        File::create(&lock_path).map_err(|error| cannot("write", &lock_path, &error))?;
+                    // Where the machine has no locks, folders of killed processes stay.
+                    let _ = lock.try_lock();
                     write_file(&folder.join(PLAN), plan_file::write(plan).as_bytes())?;
-                    return Ok(Partial { folder, store: self.clone(), kept: false });
+                    return Ok(Partial { folder, store: self.clone(), kept: false, _lock: lock });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(cannot("write", &folder, &error)),
@@ -173,6 +180,19 @@ impl Store {
         }
         let reason = format!("it holds 100000 runs that never ended: remove its `{PARTIAL}…` folders");
         Err(ScenarioError::File { what: "write", path: self.0.display().to_string(), reason })
+    }
+
+    /// Takes away what processes that were killed left behind.
+    #[cfg(not(live))]
+    pub(crate) fn sweep(&self) {
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let is_partial = entry.file_name().to_string_lossy().starts_with(PARTIAL);
+            // One without a lock has just been made.
+            let lock = is_partial.then(|| File::open(entry.path().join(LOCK)).ok()).flatten();
+            if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// The stored run that `name` means: a path, a run's name, the beginning of one, or `latest`.
@@ -217,6 +237,7 @@ pub(crate) struct Partial {
     folder: PathBuf,
     store: Store,
     kept: bool,
+    _lock: File,
 }
 
 impl Partial {
@@ -240,6 +261,7 @@ impl Partial {
             return Ok(there);
         }
         let _ = fs::remove_dir_all(&folder);
+        let _ = fs::remove_file(self.folder.join(LOCK));
         fs::rename(&self.folder, &folder).map_err(|error| cannot("write", &folder, &error))?;
         self.kept = true;
         Ok(StoredRun { folder })

@@ -1,22 +1,61 @@
 //! What a batch has done, one line a run: killed at any moment, it goes on where it was.
 #![expect(clippy::disallowed_methods, reason = "the ledger is a file of the machine")]
 
-use super::{Batch, Run, RunResult};
+use super::{Batch, Run, RunResult, Shard, Target};
 use crate::error::ScenarioError;
 use crate::plan_file;
 use crate::planner;
-use crate::store::{Store, StoredRun, cannot};
+use crate::store::{Provenance, Store, StoredRun, cannot};
 use serde::{Deserialize, Serialize};
 use sim::stack::Stack;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+
+/// The version of ledgers.
+const LEDGER_VERSION: u32 = 2;
+
+/// More shards than this are a damaged file.
+const SHARDS_MAX: u64 = 1_000_000;
+
+/// The folder of ledgers in a store.
+const FOLDER: &str = ".fuzz";
+/// What a ledger's name ends with while its batch is at work, and when all its runs are done.
+const OPEN: &str = ".jsonl";
+const DONE: &str = ".done.jsonl";
+
+/// The first line of a ledger: which part of which batch it is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Header {
+    pub(super) v: u32,
+    /// Tells batches apart: what is run, with what seeds. The same for all shards and for every build of one version.
+    pub(super) batch: String,
+    /// The build that ran it.
+    pub(super) program: String,
+    /// What it runs, for people.
+    pub(super) targets: Vec<String>,
+    pub(super) base: u64,
+    pub(super) seeds: u64,
+    pub(super) shard: Shard,
+    /// How many runs this shard has.
+    pub(super) runs: u64,
+    /// How many all shards have.
+    pub(super) runs_of_all: u64,
+}
+
+impl Header {
+    fn is_sound(&self) -> bool {
+        let Shard { part, of } = self.shard;
+        self.v == LEDGER_VERSION && (1..=of).contains(&part) && of <= SHARDS_MAX
+    }
+}
 
 /// One run that is done.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Its place among the jobs of the shard.
-    pub(super) job: u64,
+    /// Its place in the whole batch.
+    pub(super) place: u64,
     pub(super) run: Run,
     pub(super) result: RunResult,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "folder")]
@@ -55,39 +94,106 @@ impl Ledger {
         batch: &Batch,
         stack: &dyn Stack,
     ) -> Result<(Self, Vec<Entry>), ScenarioError> {
-        let folder = store.folder().join(".fuzz");
+        let folder = store.folder().join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| cannot("write", &folder, &error))?;
-        let path = folder.join(format!("{}.jsonl", identity(batch, stack)));
-        let read = || {
-            let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
-            let mut text = String::new();
-            file.read_to_string(&mut text)?;
-            // A line that was not written to its end is a run that is not done.
-            let whole = text.rfind('\n').map_or(0, |end| end + 1);
-            file.set_len(u64::try_from(whole).unwrap_or(0))?;
-            text.truncate(whole);
-            Ok((file, text))
+        let header = header(batch, stack);
+        let path = folder.join(format!("{}-{}-{}{OPEN}", header.batch, header.shard.part, header.shard.of));
+        let file = || OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = file().map_err(|error| cannot("read", &path, &error))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let reason = "another hogwash is at work on this batch in this store".to_owned();
+            return Err(ScenarioError::File { what: "use", path: path.display().to_string(), reason });
+        }
+        let entries = whole_lines(&file).map_err(|error| cannot("read", &path, &error))?;
+        let mut lines = entries.lines();
+        let entries = if lines.next().is_some_and(|line| line == json(&header)) {
+            lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+        } else {
+            // New, of another build, or damaged from its first line on.
+            let begin =
+                || file.set_len(0).and_then(|()| (&file).write_all((json(&header) + "\n").as_bytes()));
+            begin().map_err(|error| cannot("write", &path, &error))?;
+            Vec::new()
         };
-        let (file, text) = read().map_err(|error| cannot("read", &path, &error))?;
-        let entries = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok((Self(Some((path, file))), entries))
     }
 
     pub(super) fn add(&mut self, entry: &Entry) -> Result<(), ScenarioError> {
         let Some((path, file)) = &mut self.0 else { return Ok(()) };
-        let line = serde_json::to_string(entry).expect("an entry is JSON") + "\n";
+        let line = json(entry) + "\n";
         file.write_all(line.as_bytes()).map_err(|error| cannot("write", path, &error))
     }
 
-    /// The batch is done: the next one like it begins anew.
+    /// All runs are done: the next batch like it begins anew, and this one can be merged with its other shards.
     pub(super) fn complete(self) -> Result<(), ScenarioError> {
         let Some((path, _)) = self.0 else { return Ok(()) };
-        std::fs::remove_file(&path).map_err(|error| cannot("write", &path, &error))
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().replace(OPEN, DONE)).unwrap_or_default();
+        std::fs::rename(&path, path.with_file_name(name)).map_err(|error| cannot("write", &path, &error))
     }
 }
 
-/// Tells batches apart: what is run, with what seeds, by which program.
-fn identity(batch: &Batch, stack: &dyn Stack) -> String {
+/// A ledger as it was left.
+pub(super) struct Left {
+    pub(super) path: PathBuf,
+    pub(super) header: Header,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// All ledgers in `store`, in order of name; of a batch that was done once and begun anew, the one that is done.
+pub(super) fn all(store: &Store) -> Result<Vec<Left>, ScenarioError> {
+    let folder = store.folder().join(FOLDER);
+    let entries = std::fs::read_dir(&folder).map_err(|error| cannot("read", &folder, &error))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut left = Vec::new();
+    for path in paths.iter().filter(|path| path.to_string_lossy().ends_with(OPEN)) {
+        let name = path.to_string_lossy();
+        if !name.ends_with(DONE) && paths.contains(&name.replace(OPEN, DONE).into()) {
+            continue;
+        }
+        let file = File::open(path).map_err(|error| cannot("read", path, &error))?;
+        let text = whole_lines_of(&file).map_err(|error| cannot("read", path, &error))?;
+        let mut lines = text.lines();
+        let header = lines.next().and_then(|line| serde_json::from_str::<Header>(line).ok());
+        let header = header.filter(Header::is_sound).ok_or_else(|| ScenarioError::File {
+            what: "read",
+            path: path.display().to_string(),
+            reason: "it is no batch of this version of hogwash".to_owned(),
+        })?;
+        let mut entries: Vec<Entry> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        for run in entries.iter_mut().filter_map(|entry| entry.stored.as_mut()) {
+            // The store may have been moved since, from the machine that ran the shard.
+            let here = store.folder().join(run.name());
+            if here.is_dir() {
+                run.folder = here;
+            }
+        }
+        left.push(Left { path: path.clone(), header, entries });
+    }
+    Ok(left)
+}
+
+/// The text of `file`, which loses what was not written to its end: a run that is not done.
+fn whole_lines(file: &File) -> std::io::Result<String> {
+    let text = whole_lines_of(file)?;
+    file.set_len(u64::try_from(text.len()).unwrap_or(0))?;
+    Ok(text)
+}
+
+fn whole_lines_of(mut file: &File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    bytes.truncate(whole);
+    String::from_utf8(bytes).map_err(std::io::Error::other)
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a ledger is JSON")
+}
+
+fn header(batch: &Batch, stack: &dyn Stack) -> Header {
     let mut hasher = blake3::Hasher::new();
     for target in &batch.targets {
         let plan = planner::plan(&target.scenario, stack, target.variant.as_deref(), 0, &batch.overrides);
@@ -98,9 +204,20 @@ fn identity(batch: &Batch, stack: &dyn Stack) -> String {
         hasher.update(name.as_bytes());
         hasher.update(plan_file::write(plan).as_bytes());
     }
-    hasher.update(format!("{} {} {:?} {}", batch.base, batch.seeds, batch.shard, batch.twice).as_bytes());
+    let Batch { base, seeds, shard, twice, .. } = batch;
+    hasher.update(format!("{base} {seeds} {} {twice}", shard.of).as_bytes());
+    hasher.update(json(&Provenance::here()).as_bytes());
     // Another build may do other things: its runs are its own.
     let program = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
-    hasher.update(&program);
-    hasher.finalize().to_hex()[..16].to_owned()
+    Header {
+        v: LEDGER_VERSION,
+        batch: hasher.finalize().to_hex()[..16].to_owned(),
+        program: blake3::hash(&program).to_hex()[..16].to_owned(),
+        targets: batch.targets.iter().map(Target::name).collect(),
+        base: *base,
+        seeds: *seeds,
+        shard: *shard,
+        runs: batch.runs(),
+        runs_of_all: batch.runs_of_all(),
+    }
 }

@@ -1,11 +1,11 @@
 //! What came of a batch so far: counts, and each distinct violation once. Flat in memory, however many runs there are.
 
-use super::{Run, RunResult, has};
+use super::{Run, RunResult, has, target_name};
 use crate::expectation::Judgement;
-use crate::store::{Broken, StoredRun};
+use crate::store::{Broken, Capsule, StoredRun};
 use invariants::Verdict;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Examples of one kind of ending that are kept.
@@ -19,11 +19,11 @@ pub struct Distinct {
     pub broken: Broken,
     /// Whether the scenario expects it.
     pub expected: bool,
-    /// A run that shows it, the first that is kept.
+    /// A run that shows it: the first of the batch, of those that are kept where there are any.
     pub first: Run,
     /// How many runs did.
     pub runs: u64,
-    /// The plan of a run that shows it.
+    /// That run's plan, where it is kept.
     pub plan: Option<String>,
 }
 
@@ -70,26 +70,50 @@ pub struct Summary {
 #[derive(Default)]
 pub(super) struct Tally {
     summary: Summary,
-    distinct: BTreeMap<String, Distinct>,
-    claimed: BTreeSet<String>,
+    distinct: BTreeMap<String, (Place, Distinct)>,
+    /// By violation: the place in the batch of the run that is kept for it.
+    claimed: BTreeMap<String, u64>,
+    /// Some of the runs that did not end by themselves, by their place.
+    troubles: BTreeMap<u64, (Run, String)>,
     /// By target and law: whether the expected violation was seen.
     expected: BTreeMap<(String, String), bool>,
 }
 
+/// Which of the runs that show a violation stands for all: one that is kept, and of those the first of the batch, so that
+/// neither the number of jobs nor of shards matters.
+type Place = (bool, u64);
+
+/// A violation that its run is kept for.
+pub(super) struct Claim {
+    pub(super) broken: Broken,
+    /// Whether no run of this batch had shown it, or only later ones, which ended first.
+    pub(super) news: bool,
+}
+
 impl Tally {
-    /// The violations of `result` that no run showed or claimed before; they are this run's from now on.
-    pub(super) fn claim(&mut self, run: &Run, result: &RunResult) -> Vec<Broken> {
+    /// The violations of `result` that no earlier run of the batch showed or claimed; they are this run's from now on.
+    pub(super) fn claim(&mut self, place: u64, run: &Run, result: &RunResult) -> Vec<Claim> {
         let RunResult::Ended(capsule) = result else { return Vec::new() };
-        let new = capsule.violations.iter().filter(|broken| {
+        let mut claims = Vec::new();
+        for broken in &capsule.violations {
             let key = key(run, broken);
-            // A batch that goes on after it was killed may know of a violation whose run was not kept.
-            let is_kept = self.distinct.get(&key).is_some_and(|one| one.plan.is_some());
-            !is_kept && self.claimed.insert(key)
-        });
-        new.cloned().collect()
+            let before = self.claimed.get(&key).copied();
+            if before.is_none_or(|before| place < before) {
+                let news = before.is_none() && !self.distinct.contains_key(&key);
+                self.claimed.insert(key, place);
+                claims.push(Claim { broken: broken.clone(), news });
+            }
+        }
+        claims
     }
 
-    pub(super) fn add(&mut self, run: &Run, result: &RunResult, stored: Option<&StoredRun>) {
+    /// How many violations there are so far, each counted once.
+    pub(super) fn distinct(&self) -> u64 {
+        u64::try_from(self.distinct.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts the run at this `place` in the whole batch.
+    pub(super) fn add(&mut self, place: u64, run: &Run, result: &RunResult, stored: Option<&StoredRun>) {
         let summary = &mut self.summary;
         summary.runs += 1;
         let trouble = match result {
@@ -114,20 +138,7 @@ impl Tally {
                         *self.expected.entry((target(run), law.clone())).or_default() |= seen;
                     }
                 }
-                for broken in &capsule.violations {
-                    let key = key(run, broken);
-                    self.distinct
-                        .entry(key)
-                        .or_insert_with(|| Distinct {
-                            broken: broken.clone(),
-                            expected: capsule.judgements.get(&broken.invariant)
-                                != Some(&Judgement::Unexpected),
-                            first: run.clone(),
-                            runs: 0,
-                            plan: None,
-                        })
-                        .seen(run, stored);
-                }
+                self.add_violations(place, run, capsule, stored);
                 None
             }
             RunResult::CutOff(cut) => {
@@ -143,31 +154,48 @@ impl Tally {
                 Some(format!("not deterministic: digest {} and then {}", &first[..8], &second[..8]))
             }
         };
-        if let Some(message) = trouble
-            && summary.troubles.len() < EXAMPLES_MAX
-        {
-            summary.troubles.push((run.clone(), message));
+        if let Some(message) = trouble {
+            self.troubles.insert(place, (run.clone(), message));
+            if self.troubles.len() > EXAMPLES_MAX {
+                self.troubles.pop_last();
+            }
+        }
+    }
+
+    fn add_violations(&mut self, place: u64, run: &Run, capsule: &Capsule, stored: Option<&StoredRun>) {
+        for broken in &capsule.violations {
+            let key = key(run, broken);
+            if stored.is_some() {
+                let claimed = self.claimed.entry(key.clone()).or_insert(place);
+                *claimed = place.min(*claimed);
+            }
+            let place = (stored.is_none(), place);
+            let known = self.distinct.get(&key);
+            let runs = known.map_or(0, |(_, one)| one.runs) + 1;
+            if known.is_none_or(|(first, _)| place < *first) {
+                let distinct = Distinct {
+                    broken: broken.clone(),
+                    expected: capsule.judgements.get(&broken.invariant) != Some(&Judgement::Unexpected),
+                    first: run.clone(),
+                    runs,
+                    plan: stored.map(|stored| stored.plan_path().display().to_string()),
+                };
+                self.distinct.insert(key, (place, distinct));
+            } else if let Some((_, one)) = self.distinct.get_mut(&key) {
+                one.runs = runs;
+            }
         }
     }
 
     pub(super) fn summary(self, wall: Duration, interrupted: bool, timed_out: bool) -> Summary {
         let missing = self.expected.into_iter().filter(|(_, seen)| !seen).map(|(target, _)| target);
-        let mut distinct: Vec<Distinct> = self.distinct.into_values().collect();
+        let mut distinct: Vec<Distinct> = self.distinct.into_values().map(|(_, one)| one).collect();
         // Bugs first, then what is seen most.
         distinct.sort_by_key(|one| (one.expected, std::cmp::Reverse(one.runs)));
         let wall_ns = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
-        Summary { distinct, missing: missing.collect(), wall_ns, interrupted, timed_out, ..self.summary }
-    }
-}
-
-impl Distinct {
-    /// One more run shows it; the first that is kept stands for all.
-    fn seen(&mut self, run: &Run, stored: Option<&StoredRun>) {
-        self.runs += 1;
-        if let (Some(stored), None) = (stored, &self.plan) {
-            self.first = run.clone();
-            self.plan = Some(stored.plan_path().display().to_string());
-        }
+        let troubles = self.troubles.into_values().collect();
+        let missing = missing.collect();
+        Summary { distinct, troubles, missing, wall_ns, interrupted, timed_out, ..self.summary }
     }
 }
 
@@ -177,8 +205,5 @@ fn key(run: &Run, broken: &Broken) -> String {
 }
 
 fn target(run: &Run) -> String {
-    match &run.variant {
-        Some(variant) => format!("{} --variant {variant}", run.scenario),
-        None => run.scenario.clone(),
-    }
+    target_name(&run.scenario, run.variant.as_deref())
 }
