@@ -44,7 +44,7 @@ impl Recovers {
     fn not_drained(&mut self, at_ns: u64) {
         let bound = duration_text::format(self.bound_ns);
         let message = format!(
-            "not drained {bound} after all was healed: {} requests wait for an answer, {} acknowledged jobs are not done",
+            "not drained {bound} after all was healed: requests without an answer: {}, acknowledged jobs not done: {}",
             self.waiting.len(),
             self.undone.len(),
         );

@@ -93,6 +93,13 @@ Examples:
   hogwash fuzz swarm/partitions --seeds 200
   hogwash fuzz --seeds 100 --shard 1/4 --seed-from-commit $(git rev-parse HEAD) --time-limit 10min")]
     Fuzz(FuzzArgs),
+    /// Join the shards of one batch: the summary that one machine would have written
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash merge shard-1 shard-2 shard-3
+  hogwash merge target/hogwash --batch 4f0c --partial")]
+    Merge(MergeArgs),
     /// Make a failing plan smaller: fewer faults, requests and nodes, the same violation
     #[cfg(not(live))]
     #[command(after_help = "\
@@ -196,6 +203,20 @@ pub struct FuzzArgs {
     /// Run every plan twice and compare the histories
     #[arg(long)]
     pub check_determinism: bool,
+}
+
+/// `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The folders that `fuzz --store DIR` wrote, one or more shards in each
+    #[arg(required = true, value_name = "DIR")]
+    pub stores: Vec<PathBuf>,
+    /// Which batch, by the beginning of its name, where there are several
+    #[arg(long)]
+    pub batch: Option<String>,
+    /// Merge what there is, where runs are missing
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// `shrink`.

@@ -10,6 +10,8 @@
 pub mod cli;
 pub mod exit;
 #[cfg(not(live))]
+mod interrupt;
+#[cfg(not(live))]
 pub mod ledger;
 mod log;
 #[cfg(not(live))]
@@ -17,6 +19,8 @@ pub mod page;
 #[cfg(not(live))]
 pub mod past;
 mod program;
+#[cfg(not(live))]
+mod progress;
 pub mod review;
 #[cfg(not(live))]
 pub mod sharing;

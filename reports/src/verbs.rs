@@ -11,6 +11,8 @@ mod fuzz;
 #[cfg(not(live))]
 mod list;
 #[cfg(not(live))]
+mod merge;
+#[cfg(not(live))]
 mod replay;
 #[cfg(not(live))]
 mod report;
@@ -44,6 +46,8 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Replay(arguments)) => replay::replay(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Fuzz(arguments)) => fuzz::fuzz(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Merge(arguments)) => merge::merge(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Shrink(arguments)) => shrink::shrink(program, &arguments),
         #[cfg(not(live))]

@@ -1,7 +1,5 @@
 //! The program among others of a shell's line.
 #![cfg(not(live))]
-#![expect(clippy::disallowed_methods, reason = "runs the program as people do")]
-#![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::process::{Command, Stdio};
 

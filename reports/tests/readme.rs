@@ -4,12 +4,7 @@
 //! The program under test is the debug build, or what `HOGWASH` names: CI names the release build, with which the sessions
 //! that make many runs are tried too.
 #![cfg(not(live))]
-#![expect(clippy::disallowed_methods, reason = "runs the program as people do")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by its panic, and says what it skips"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

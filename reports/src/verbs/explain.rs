@@ -2,7 +2,9 @@
 
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::program::Program;
+use crate::progress::Steps;
 use anyhow::{Context, Result};
 use invariants::Verdict;
 use scenarios::explain::{self, ExplainOptions, Explanation};
@@ -20,7 +22,7 @@ pub(crate) fn explain(program: &Program, arguments: &ExplainArgs) -> Result<Exit
     let recorded = replay::find(path, &store, program.stack.as_ref())?;
     let options = ShrinkOptions { fingerprint: arguments.fingerprint.clone(), ..ShrinkOptions::default() };
     let (broken, verdict) = shrink::failure(&recorded.plan, &program.stack, &options)?;
-    let stop = AtomicBool::new(false);
+    let stop = interrupt::flag("nothing is explained")?;
     let Some(explanation) = ask(program, &recorded.plan, &broken, verdict, arguments.jobs, &stop) else {
         return Ok(Exit::Interrupted);
     };
@@ -51,7 +53,11 @@ pub(crate) fn ask(
     stop: &AtomicBool,
 ) -> Option<Explanation> {
     let options = ExplainOptions { jobs: program.jobs(jobs), ..ExplainOptions::default() };
-    explain::explain(plan, broken, verdict, &program.stack, &options, stop)
+    let steps = Steps::new(program.common.quiet);
+    steps.step("asking why: without each fault, with each default, with other chance");
+    let explanation = explain::explain(plan, broken, verdict, &program.stack, &options, stop);
+    steps.clear();
+    explanation
 }
 
 /// Keeps `explanation` beside its run, and writes it.

@@ -2,22 +2,31 @@
 
 use crate::cli::FuzzArgs;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::program::Program;
+use crate::progress::Progress;
+use crate::terminal::counted;
 use anyhow::Result;
-use scenarios::fuzz::{self, Batch, Event, Events, RunResult, Summary, Target};
+use scenarios::fuzz::{self, Batch, Event, Events, Run, RunResult, Summary, Target};
 use scenarios::guarded::Budget;
 use scenarios::library;
-use serde_json::json;
+use scenarios::store::Broken;
+use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub(crate) fn fuzz(program: &Program, arguments: &FuzzArgs) -> Result<Exit> {
     let batch = batch(program, arguments)?;
-    // Nothing interrupts a batch yet but its time limit; a killed one goes on where it was.
-    let stop = AtomicBool::new(false);
-    let summary = fuzz::fuzz(&batch, &program.stack, &Lines { program }, &stop)?;
+    let stop = interrupt::flag("the runs under way are finished")?;
+    let lines = Lines { program, progress: Progress::new(program.common.quiet) };
+    let summary = fuzz::fuzz(&batch, &program.stack, &lines, &stop);
+    lines.progress.finish();
+    let summary = summary?;
     finish(program, &summary);
+    if summary.interrupted && !program.json() {
+        let left = batch.runs() - summary.runs;
+        println!("interrupted: {} left; the same command goes on where this one was", counted(left, "run"));
+    }
     Ok(exit(&summary))
 }
 
@@ -51,49 +60,72 @@ fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
 /// Writes what happens, a line each.
 struct Lines<'a> {
     program: &'a Program,
+    progress: Progress,
 }
 
 impl Events for Lines<'_> {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Begun { runs, done } if !self.program.json() && !self.program.common.quiet => {
-                eprintln!("{runs} runs, {done} of them done before");
-            }
-            Event::Ended { run, result } if self.program.json() => {
-                let mut line = json!({"v": 1, "type": "run-finished", "scenario": run.scenario, "variant": run.variant,
-                    "seed": run.seed});
-                if let RunResult::Ended(capsule) = result {
-                    line["digest"] = json!(capsule.digest);
-                    line["events"] = json!(capsule.events);
-                    line["messages"] = json!(capsule.messages);
-                    line["sim-ns"] = json!(capsule.sim_ns);
-                    line["wall-ns"] = json!(capsule.wall_ns);
-                    line["verdicts"] = json!(capsule.verdicts);
-                    line["violations"] = json!(capsule.violations);
-                } else {
-                    line["failed"] = json!(result);
-                }
-                println!("{line}");
-            }
-            Event::New { run, broken, stored } if !self.program.json() => {
-                let variant = run.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
-                println!(
-                    "{}{variant}, seed {}: {}: {}",
-                    run.scenario, run.seed, broken.invariant, broken.message
-                );
-                if let Some(stored) = stored {
-                    let (call, place) = (self.program.call(), stored.folder.display());
-                    println!("  Reproduce with: {call} replay {place}");
-                    println!("  Make smaller: {call} shrink {place}");
+            Event::Begun { runs, done, distinct } => self.progress.begin(*runs, *done, *distinct),
+            Event::Ended { run, result } => {
+                self.progress.ended();
+                if self.program.json() {
+                    let line = ended(run, result);
+                    self.progress.beside(|| println!("{line}"));
                 }
             }
-            Event::Trouble { run, message } => eprintln!("{}, seed {}: {message}", run.scenario, run.seed),
-            _ => {}
+            Event::New { run, broken, stored } => {
+                self.progress.distinct();
+                if !self.program.json() {
+                    let folder = stored.map(|stored| stored.folder.as_path());
+                    self.progress.beside(|| violation(self.program, run, broken, folder));
+                }
+            }
+            Event::Trouble { run, message } => {
+                self.progress.beside(|| eprintln!("{}, seed {}: {message}", run.scenario, run.seed));
+            }
         }
     }
 }
 
-fn finish(program: &Program, summary: &Summary) {
+/// The line of a run, of the same type as that of `run`.
+fn ended(run: &Run, result: &RunResult) -> Value {
+    let mut line = json!({"v": 1, "type": "run-finished", "scenario": run.scenario, "variant": run.variant,
+        "seed": run.seed});
+    if let RunResult::Ended(capsule) = result {
+        line["digest"] = json!(capsule.digest);
+        line["events"] = json!(capsule.events);
+        line["messages"] = json!(capsule.messages);
+        line["sim-ns"] = json!(capsule.sim_ns);
+        line["wall-ns"] = json!(capsule.wall_ns);
+        line["verdicts"] = json!(capsule.verdicts);
+        line["violations"] = json!(capsule.violations);
+    } else {
+        line["failed"] = json!(result);
+    }
+    line
+}
+
+/// A violation, with the lines to paste where its run is kept.
+fn violation(program: &Program, run: &Run, broken: &Broken, folder: Option<&Path>) {
+    let variant = run.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
+    println!("{}{variant}, seed {}: {}: {}", run.scenario, run.seed, broken.invariant, broken.message);
+    if let Some(folder) = folder {
+        let (call, place) = (program.call(), folder.display());
+        println!("  Reproduce with: {call} replay {place}");
+        println!("  Make smaller: {call} shrink {place}");
+    }
+}
+
+/// Each violation once.
+pub(super) fn show_distinct(program: &Program, summary: &Summary) {
+    for one in &summary.distinct {
+        let folder = one.plan.as_deref().and_then(|plan| Path::new(plan).parent());
+        violation(program, &one.first, &one.broken, folder);
+    }
+}
+
+pub(super) fn finish(program: &Program, summary: &Summary) {
     if program.json() {
         let distinct: Vec<_> = summary
             .distinct
@@ -110,26 +142,32 @@ fn finish(program: &Program, summary: &Summary) {
                 "violated": summary.violated, "expected": summary.expected, "cut-off": summary.cut_off,
                 "bugs": summary.bugs, "not-deterministic": summary.not_deterministic, "distinct": distinct,
                 "missing": summary.missing, "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
-                "timed-out": summary.timed_out})
+                "timed-out": summary.timed_out,
+                "interrupted": summary.interrupted})
         );
         return;
     }
     println!(
-        "{} runs: {} held, {} violated, {} violated as expected, {} cut off, {} distinct violations",
-        summary.runs,
+        "{}: {} held, {} violated, {} violated as expected, {} cut off, {}",
+        counted(summary.runs, "run"),
         summary.held,
         summary.violated,
         summary.expected,
         summary.cut_off,
-        summary.distinct.len()
+        counted(summary.distinct.len(), "distinct violation")
     );
+    for (run, trouble) in &summary.troubles {
+        println!("  {}, seed {}: {trouble}", run.scenario, run.seed);
+    }
     for (scenario, law) in &summary.missing {
         println!("  {scenario}: {law} was expected to be violated on some seed, and was on none");
     }
 }
 
-fn exit(summary: &Summary) -> Exit {
-    if summary.not_deterministic > 0 {
+pub(super) fn exit(summary: &Summary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.not_deterministic > 0 {
         Exit::NotDeterministic
     } else if summary.violated > 0 || summary.cut_off > 0 || summary.bugs > 0 || !summary.missing.is_empty() {
         Exit::Violation

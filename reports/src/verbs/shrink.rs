@@ -3,14 +3,16 @@
 use super::explain;
 use crate::cli::ShrinkArgs;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::program::Program;
+use crate::progress::Steps;
 use crate::terminal::counted;
 use anyhow::{Context, Result};
-use scenarios::shrink::{self, ShrinkOptions, Shrunk, Size};
+use scenarios::shrink::{self, Event, ShrinkOptions, Shrunk, Size};
 use scenarios::{describe, replay};
 use serde_json::json;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 pub(crate) fn shrink(program: &Program, arguments: &ShrinkArgs) -> Result<Exit> {
     let store = program.store();
@@ -22,45 +24,55 @@ pub(crate) fn shrink(program: &Program, arguments: &ShrinkArgs) -> Result<Exit> 
         store: Some(store),
         ..ShrinkOptions::default()
     };
-    let stop = AtomicBool::new(false);
-    let shrunk = shrink::shrink(&recorded.plan, &program.stack, &options, &|_| {}, &stop)?;
+    let stop = interrupt::flag("the smallest plan so far is kept")?;
+    let steps = Steps::new(program.common.quiet);
+    let told = |event: &Event<'_>| match event {
+        Event::Begun { size: left, .. } => steps.step(&format!("shrinking {}", size(left))),
+        Event::Smaller { size: left, runs, .. } => {
+            steps.step(&format!("{} left after {}", size(left), counted(*runs, "run")));
+        }
+    };
+    let shrunk = shrink::shrink(&recorded.plan, &program.stack, &options, &told, &stop);
+    steps.clear();
+    let shrunk = shrunk?;
     let saved =
         arguments.save.then(|| shrink::save(&shrunk, Path::new("scenarios/regressions"))).transpose()?;
     if !program.json() {
-        show(&shrunk, arguments.no_explain);
+        show(&shrunk);
     }
-    if !arguments.no_explain {
-        let explanation =
-            explain::ask(program, &shrunk.plan, &shrunk.broken, shrunk.verdict, arguments.jobs, &stop);
-        let run = shrunk.report.stored.as_ref();
-        explanation.map(|explanation| explain::keep_and_show(program, &explanation, run)).transpose()?;
+    let ask = || explain::ask(program, &shrunk.plan, &shrunk.broken, shrunk.verdict, arguments.jobs, &stop);
+    let explanation = (!arguments.no_explain).then(ask).flatten();
+    if let Some(explanation) = &explanation {
+        explain::keep_and_show(program, explanation, shrunk.report.stored.as_ref())?;
+    } else if !program.json() {
+        describe::faults(&shrunk.plan).iter().for_each(|fault| println!("  fault: {fault}"));
     }
-    end(program, &shrunk, saved.as_deref());
-    Ok(Exit::Success)
+    let interrupted = stop.load(Ordering::Relaxed);
+    end(program, &shrunk, saved.as_deref(), interrupted);
+    Ok(if interrupted { Exit::Interrupted } else { Exit::Success })
 }
 
-/// What is left of the plan.
-fn show(shrunk: &Shrunk, faults_too: bool) {
+/// What is left of the plan, but for its faults.
+fn show(shrunk: &Shrunk) {
     println!("{}: {}", shrunk.broken.invariant, shrunk.broken.message);
     println!("  from {}", size(&shrunk.before));
     println!("  to   {}, in {}", size(&shrunk.after), counted(shrunk.runs, "run"));
-    // The explanation names them one by one.
-    for fault in describe::faults(&shrunk.plan).iter().filter(|_| faults_too) {
-        println!("  fault: {fault}");
-    }
 }
 
 /// Where it is, and how to see it again.
-fn end(program: &Program, shrunk: &Shrunk, saved: Option<&Path>) {
+fn end(program: &Program, shrunk: &Shrunk, saved: Option<&Path>, interrupted: bool) {
     let kept = shrunk.report.stored.as_ref().map(|stored| stored.folder.display().to_string());
     if program.json() {
         println!(
             "{}",
             json!({"v": 1, "type": "shrink-finished", "runs": shrunk.runs, "complete": shrunk.complete,
                 "before": shrunk.before, "after": shrunk.after, "invariant": shrunk.broken.invariant,
-                "fingerprint": shrunk.broken.fingerprint, "plan": kept, "saved": saved})
+                "fingerprint": shrunk.broken.fingerprint, "plan": kept, "saved": saved, "interrupted": interrupted})
         );
         return;
+    }
+    if !shrunk.complete {
+        println!("  more might go: shrink this one again");
     }
     if let Some(saved) = saved {
         println!("  saved as {}", saved.display());
