@@ -6,6 +6,7 @@ use super::words;
 use crate::ledger::Ledger;
 use invariants::LAWS;
 use scenarios::describe;
+use scenarios::explain::Explanation;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ pub(super) struct Data<'a> {
     pub(super) arrows: Vec<Arrow>,
     pub(super) curve: Vec<Point>,
     pub(super) ledger: Ledger,
+    pub(super) explanation: Option<&'a Explanation>,
     #[serde(skip)]
     pub(super) ways: Vec<Id>,
     pub(super) left_out: Vec<String>,
@@ -131,6 +133,15 @@ pub(super) struct Point {
     pub(super) p99_ns: Option<u64>,
 }
 
+impl Data<'_> {
+    /// Whether a law is broken, and not only missed by the run's end, since `id` was promised and is not done.
+    pub(super) fn lost(&self, id: Id) -> bool {
+        let named = self.laws.iter().filter(|law| law.name == invariants::delivery::LAW.name);
+        let mut named = named.flat_map(|law| &law.violations).flat_map(|violation| &violation.ids);
+        named.any(|one| *one == id) && self.ledger.missing.iter().any(|missing| missing.id == id.to_string())
+    }
+}
+
 pub(super) fn of<'a>(page: &'a Page<'a>) -> Data<'a> {
     let plan = &page.run.plan;
     let capsule = &page.run.capsule;
@@ -157,6 +168,7 @@ pub(super) fn of<'a>(page: &'a Page<'a>) -> Data<'a> {
         arrows,
         curve: curve(page.run, end_ns),
         ledger: Ledger::of(page.run.events(), &names),
+        explanation: page.run.explanation.as_ref(),
         ways,
         left_out,
     }

@@ -36,7 +36,7 @@
     const group = document.getElementById("ticks");
     group.replaceChildren();
     let step = 1000;
-    for (let place = 0; (to - from) / step > 12; place++) step = [2, 5, 10][place % 3] * 10 ** (3 + Math.floor(place / 3));
+    for (let place = 0; Math.floor((to - from) / step) > 12; place++) step = [2, 5, 10][place % 3] * 10 ** (3 + Math.floor(place / 3));
     for (let tick = Math.ceil(from / step); tick * step <= to; tick++) {
       const at = x(tick * step).toFixed(1);
       const line = document.createElementNS("http://www.w3.org/2000/svg", "path");

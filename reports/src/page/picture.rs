@@ -125,6 +125,7 @@ pub(super) fn draw(data: &Data<'_>, markup: &mut Markup) {
             curves::draw(data, &frame, markup);
             lanes(data, &frame, markup);
             violations(data, &frame, markup);
+            no_return(data, &frame, markup);
             data.arrows.iter().for_each(|one| arrow(one, &frame, markup));
             marks(data, &frame, markup);
         });
@@ -261,6 +262,23 @@ fn violations(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
             markup.element("g", &attributes, |markup| Sign::of("violation").draw(markup));
         }
     }
+}
+
+/// The latest moment from which other chance saved the run.
+fn no_return(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {
+    let Some(at_ns) = data.explanation.and_then(|explanation| explanation.no_return.at_ns) else { return };
+    let attributes: [(&str, &dyn Display); 7] = [
+        ("class", &"no-return"),
+        ("x", &frame.x(at_ns)),
+        ("width", &1.5),
+        ("y", &frame.faults_y),
+        ("height", &(frame.height - AXIS - frame.faults_y)),
+        ("data-from", &at_ns),
+        ("data-to", &at_ns),
+    ];
+    let title = format!("point of no return: {}", moment(at_ns));
+    markup.element("rect", &attributes, |markup| markup.leaf("title", &[], title));
+    timed_text(at_ns, frame.height - AXIS - 6, "fault-name late", "point of no return", frame, markup);
 }
 
 fn arrow(arrow: &Arrow, frame: &Frame, markup: &mut Markup) {

@@ -39,13 +39,13 @@ pub(super) fn write(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
     markup.element("header", &[], |markup| header(page, data, markup));
     markup.element("main", &[], |markup| {
         section("faults", "What was done to the system", markup, |markup| faults(page, data, markup));
+        if let Some(explanation) = &page.run.explanation {
+            section("why", "Why it fails", markup, |markup| account::explained(explanation, markup));
+        }
         stories(page, data, markup);
         section("run", "The whole run", markup, |markup| whole_run(data, markup));
         section("laws", "What each law says", markup, |markup| account::laws(data, markup));
         section("ledger", "Ledger of requests", markup, |markup| account::ledger(data, markup));
-        if let Some(explanation) = &page.run.explanation {
-            section("why", "Why it fails", markup, |markup| account::explained(explanation, markup));
-        }
         if !page.sharing.is_empty() {
             section("sharing", "What P^N says, and what happened", markup, |markup| {
                 account::sharing(page, markup)
@@ -98,13 +98,13 @@ fn header(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
     });
 }
 
-/// What was lost, in one sentence that needs no knowledge of laws.
+/// What was lost for certain, in one sentence that needs no knowledge of laws.
 fn lead(data: &Data<'_>) -> Option<String> {
+    let violations = data.laws.iter().flat_map(|law| &law.violations);
+    violations.flat_map(|violation| &violation.ids).find(|id| data.lost(**id))?;
     let (missing, all) = (data.ledger.missing.len(), data.ledger.acknowledged);
     let were = if missing == 1 { "was" } else { "were" };
-    (missing > 0).then(|| {
-        format!("{missing} of {all} requests that clients were told are accepted {were} never done.")
-    })
+    Some(format!("{missing} of {all} requests that clients were told are accepted {were} never done."))
 }
 
 fn command(label: &str, id: &str, command: &str, markup: &mut Markup) {
@@ -184,8 +184,7 @@ fn stories(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         }
     }
     // A promise that was not kept is what most readers understand at once.
-    let missing = |id: &Id| data.ledger.missing.iter().any(|missing| missing.id == id.to_string());
-    ids.sort_by_key(|id| !missing(id));
+    ids.sort_by_key(|id| !data.lost(*id));
     for (index, id) in ids.into_iter().take(STORIES_MOST).enumerate() {
         let story = Story::of(page.run, data, id);
         let attributes: [(&str, &dyn Display); 1] = [("class", &"story-box")];

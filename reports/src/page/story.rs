@@ -149,12 +149,9 @@ impl Story {
                 markup.leaf("path", &[("class", &"life"), ("d", &format!("M{x} {HEAD}V{}", height - 4))], "");
             }
             self.downs(&rows, height, markup);
-            let mut when: BTreeMap<Place, usize> = BTreeMap::new();
+            self.arrows(&rows, markup);
             for ((row, waited), step) in rows.iter().zip(&self.steps) {
-                for node in &step.nodes {
-                    when.entry((step.at_ns, *node)).or_insert(*row);
-                }
-                self.step(*row, *waited, step, &when, markup);
+                self.step(*row, *waited, step, markup);
             }
         });
         if self.left_out > 0 {
@@ -181,14 +178,29 @@ impl Story {
         rows
     }
 
-    fn step(
-        &self,
-        row: usize,
-        waited: Option<u64>,
-        step: &Step,
-        when: &BTreeMap<Place, usize>,
-        markup: &mut Markup,
-    ) {
+    fn place(&self, node: NodeIndex) -> Option<usize> {
+        self.nodes.iter().position(|one| *one == node)
+    }
+
+    /// From what led to each step; behind the signs.
+    fn arrows(&self, rows: &[(usize, Option<u64>)], markup: &mut Markup) {
+        let mut when: BTreeMap<Place, usize> = BTreeMap::new();
+        for ((row, _), step) in rows.iter().zip(&self.steps) {
+            for node in &step.nodes {
+                when.entry((step.at_ns, *node)).or_insert(*row);
+            }
+            let arrow = step.cause.and_then(|cause| {
+                let (from, to) = (self.place(cause.1)?, self.place(*step.nodes.first()?)?);
+                Some((from, *when.get(&cause)?, to))
+            });
+            let Some((from, from_row, to)) = arrow else { continue };
+            let end = if from < to { column(to) - 11 } else { column(to) + 11 };
+            let line = format!("M{} {}L{end} {}", column(from), middle(from_row), middle(*row));
+            markup.leaf("path", &[("class", &"arrow"), ("d", &line)], "");
+        }
+    }
+
+    fn step(&self, row: usize, waited: Option<u64>, step: &Step, markup: &mut Markup) {
         let y = middle(row);
         let text_x = TIME + COLUMN * self.nodes.len() + 8;
         if let Some(waited) = waited {
@@ -196,16 +208,7 @@ impl Story {
             markup.leaf("text", &[("class", &"wait"), ("x", &text_x), ("y", &(y - ROW + 4))], text);
         }
         markup.leaf("text", &[("class", &"time"), ("x", &(TIME - 30)), ("y", &(y + 4))], moment(step.at_ns));
-        let places: Vec<usize> =
-            step.nodes.iter().filter_map(|node| self.nodes.iter().position(|one| one == node)).collect();
-        if let (Some(cause), Some(place)) = (step.cause, places.first())
-            && let (Some(from), Some(from_row)) =
-                (self.nodes.iter().position(|node| *node == cause.1), when.get(&cause))
-        {
-            let end = if from < *place { column(*place) - 11 } else { column(*place) + 11 };
-            let line = format!("M{} {}L{end} {y}", column(from), middle(*from_row));
-            markup.leaf("path", &[("class", &"arrow"), ("d", &line)], "");
-        }
+        let places: Vec<usize> = step.nodes.iter().filter_map(|node| self.place(*node)).collect();
         let class = match step.word {
             "violation" => "words bad",
             "fault-start" | "fault-end" => "words fault",
@@ -229,7 +232,7 @@ impl Story {
     fn downs(&self, rows: &[(usize, Option<u64>)], height: usize, markup: &mut Markup) {
         let mut since: BTreeMap<NodeIndex, usize> = BTreeMap::new();
         let bar = |node: &NodeIndex, from: usize, to: usize, markup: &mut Markup| {
-            let place = self.nodes.iter().position(|one| one == node).map_or(0, column);
+            let place = self.place(*node).map_or(0, column);
             let attributes: [(&str, &dyn Display); 5] = [
                 ("class", &"down"),
                 ("x", &(place - 6)),

@@ -77,6 +77,9 @@ fn latency(data: &Data<'_>, frame: &Frame, top: usize, markup: &mut Markup) {
 }
 
 fn line(class: &str, points: &[(u64, f64)], frame: &Frame, markup: &mut Markup) {
+    if points.is_empty() {
+        return;
+    }
     let (mut path, mut times) = (String::new(), String::new());
     for (index, (at_ns, y)) in points.iter().enumerate() {
         let command = if index == 0 { 'M' } else { 'L' };

@@ -89,7 +89,7 @@ pub(super) fn ledger(data: &Data<'_>, markup: &mut Markup) {
         markup.leaf("p", &[], "Nothing is missing: every request that was acknowledged is done.");
         return;
     }
-    markup.leaf("p", &[], "Missing: acknowledged to the client, and never done.");
+    markup.leaf("p", &[], "Missing: acknowledged to the client, and not done when the run ended.");
     markup.element("table", &[("id", &"missing")], |markup| {
         let head = ["request", "acknowledged", "last seen in the stack"];
         markup.element("thead", &[], |markup| row("th", &head, markup));
@@ -129,13 +129,16 @@ pub(super) fn explained(explanation: &Explanation, markup: &mut Markup) {
     if explanation.no_return.tried.is_empty() {
         return;
     }
-    markup.element("table", &[], |markup| {
-        let head = ["other chance from", "runs saved"];
-        markup.element("thead", &[], |markup| row("th", &head, markup));
-        markup.element("tbody", &[], |markup| {
-            for one in &explanation.no_return.tried {
-                row("td", &[&moment(one.at_ns), &format!("{} of {}", one.saved, one.of)], markup);
-            }
+    markup.element("details", &[], |markup| {
+        markup.leaf("summary", &[], "The moments that were tried");
+        markup.element("table", &[], |markup| {
+            let head = ["other chance from", "runs saved"];
+            markup.element("thead", &[], |markup| row("th", &head, markup));
+            markup.element("tbody", &[], |markup| {
+                for one in &explanation.no_return.tried {
+                    row("td", &[&moment(one.at_ns), &format!("{} of {}", one.saved, one.of)], markup);
+                }
+            });
         });
     });
 }
