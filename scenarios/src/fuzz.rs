@@ -8,6 +8,7 @@ mod tally;
 pub use merge::{MergeError, Merged, merge};
 pub use tally::{Distinct, Summary};
 
+use crate::doctor;
 use crate::error::ScenarioError;
 use crate::expectation::Judgement;
 use crate::guarded::{self, Budget, Cut, Ending, Guarded};
@@ -188,6 +189,9 @@ pub enum RunResult {
         first: String,
         /// The second's.
         second: String,
+        /// Where the two part, where both were traced.
+        #[serde(default)]
+        parting: Vec<String>,
     },
 }
 
@@ -350,19 +354,24 @@ impl Work<'_> {
     }
 
     fn run(&self, plan: &Plan) -> Result<RunResult, ScenarioError> {
-        let guarded = Guarded { budget: self.batch.budget, ..Guarded::default() };
+        let twice = self.batch.twice;
+        let guarded = Guarded { budget: self.batch.budget, trace: twice, ..Guarded::default() };
         let first = match guarded::run(plan, self.stack, &guarded)? {
-            Ending::Ended(report) => report.capsule(),
+            Ending::Ended(report) => report,
             Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
             Ending::Bug(message) => return Ok(RunResult::Bug(message)),
         };
-        if self.batch.twice
+        if twice
             && let Ending::Ended(second) = guarded::run(plan, self.stack, &guarded)?
             && second.digest != first.digest
         {
-            return Ok(RunResult::NotDeterministic { first: first.digest, second: second.digest });
+            let parting = doctor::parting(&first, &second);
+            let names = ["the first run", "the second"];
+            let parting = parting.map(|parting| doctor::lines(&parting, plan, names)).unwrap_or_default();
+            let (first, second) = (first.digest, second.digest);
+            return Ok(RunResult::NotDeterministic { first, second, parting });
         }
-        Ok(RunResult::Ended(Box::new(first)))
+        Ok(RunResult::Ended(Box::new(first.capsule())))
     }
 
     fn ended(&self, place: u64, run: Run, plan: &Plan, mut result: RunResult) {
@@ -375,8 +384,8 @@ impl Work<'_> {
                     if let RunResult::Ended(capsule) = &result
                         && capsule.digest != digest
                     {
-                        result =
-                            RunResult::NotDeterministic { first: capsule.digest.clone(), second: digest };
+                        let (first, parting) = (capsule.digest.clone(), Vec::new());
+                        result = RunResult::NotDeterministic { first, second: digest, parting };
                     }
                 }
                 Ok(None) => {}

@@ -85,6 +85,8 @@ pub struct Guarded {
     pub until_broken: Option<String>,
     /// From when on chance is drawn anew.
     pub fresh_chance: Option<FreshChance>,
+    /// Whether every draw of chance is kept.
+    pub trace: bool,
 }
 
 /// Runs `plan` within a budget.
@@ -97,6 +99,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, guarded: &Guarded) -> Result<End
         stop: Some(stop.clone()),
         polls: Some(guarded.budget.polls),
         fresh_chance: guarded.fresh_chance,
+        trace: guarded.trace,
     };
     let (sender, receiver) = mpsc::channel();
     let (plan, stack, owned) = (plan.clone(), stack.clone(), guarded.clone());

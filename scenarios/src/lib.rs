@@ -8,6 +8,8 @@
 
 pub mod describe;
 pub mod diagnostics;
+#[cfg(not(live))]
+pub mod doctor;
 pub mod error;
 pub mod expectation;
 #[cfg(not(live))]

@@ -8,6 +8,8 @@ use sim::duration_text;
 use sim::history::{self, Event, Malformed, WORLD};
 use sim::plan::Plan;
 use sim::stack::Stack;
+use sim::trace::{self, Parting};
+use sim::world::Limits;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub struct Replay {
     pub comparison: Comparison,
     /// What made the recorded run and is no longer so: what it is, now, then.
     pub changed: Vec<(&'static str, String, String)>,
+    /// Where the two runs part, with tasks and draws, where the recorded one was traced.
+    pub parting: Option<Parting>,
 }
 
 /// How two runs of one plan compare.
@@ -86,21 +90,25 @@ pub fn find(path: &str, store: &Store, stack: &dyn Stack) -> Result<Recorded, Sc
 /// # Errors
 /// Where it cannot be run, or cannot be kept.
 pub fn replay(recorded: &Recorded, stack: &Arc<dyn Stack>, store: &Store) -> Result<Replay, ScenarioError> {
-    let options = Options { store: Some(store), ..Options::default() };
+    let trace = recorded.run.as_ref().and_then(|(run, _)| run.trace());
+    let limits = Limits { trace: trace.is_some(), ..Limits::default() };
+    let options = Options { store: Some(store), limits, ..Options::default() };
     let report = runner::run(&recorded.plan, stack, options)?;
     let Some((run, capsule)) = &recorded.run else {
-        return Ok(Replay { report, comparison: Comparison::Nothing, changed: Vec::new() });
+        return Ok(Replay { report, comparison: Comparison::Nothing, changed: Vec::new(), parting: None });
     };
     let changed = store::Provenance::here().differences(&capsule.provenance);
+    let traces = trace.as_deref().zip(report.trace.as_deref());
+    let parting = traces.and_then(|(first, second)| trace::parting(first, second).ok().flatten());
     if report.digest == capsule.digest {
-        return Ok(Replay { report, comparison: Comparison::Same, changed });
+        return Ok(Replay { report, comparison: Comparison::Same, changed, parting });
     }
     let again = report.stored.as_ref().expect("a store was given").history()?;
     // A history that is gone or damaged still leaves the digests to compare.
     let first =
         run.history().ok().and_then(|before| first_difference(&before, &again).ok().flatten()).map(Box::new);
     let comparison = Comparison::Different { recorded: capsule.digest.clone(), first };
-    Ok(Replay { report, comparison, changed })
+    Ok(Replay { report, comparison, changed, parting })
 }
 
 /// The first event in which two encoded histories differ; none where they are equal.

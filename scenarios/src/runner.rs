@@ -53,6 +53,8 @@ pub struct RunReport {
     pub cut_off: Option<CutOff>,
     /// Where it is kept.
     pub stored: Option<StoredRun>,
+    /// Every draw of chance, where [`Limits::trace`] asked for it.
+    pub trace: Option<Arc<Vec<u8>>>,
 }
 
 /// What one law said of a run.
@@ -136,6 +138,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
         laws: laws.finish(plan, outcome.cut_off.is_some()),
         cut_off: outcome.cut_off,
         stored: None,
+        trace: outcome.trace.map(Arc::new),
     };
     report.stored = partial.map(|partial| partial.keep(&report.capsule())).transpose()?;
     Ok(report)

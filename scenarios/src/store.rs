@@ -26,6 +26,8 @@ const HISTORY: &str = "history.bin";
 const CAPSULE: &str = "result.json";
 #[cfg(not(live))]
 const EXPLANATION: &str = "explanation.json";
+#[cfg(not(live))]
+const TRACE: &str = "trace.bin";
 /// Folders of runs that have not ended begin with this.
 const PARTIAL: &str = ".partial-";
 /// Held by whoever writes such a folder: where nobody does, its process was killed.
@@ -343,6 +345,27 @@ impl StoredRun {
     pub fn keep_explanation(&self, explanation: &Explanation) -> Result<(), ScenarioError> {
         let text = serde_json::to_string_pretty(explanation).expect("an explanation is JSON");
         write_file(&self.folder.join(EXPLANATION), (text + "\n").as_bytes())
+    }
+
+    /// Every draw of its chance, where that is kept.
+    #[cfg(not(live))]
+    pub fn trace(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(TRACE)).ok()
+    }
+
+    /// Keeps every draw of its chance, for a replay to be held against.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    #[cfg(not(live))]
+    pub fn keep_trace(&self, trace: &[u8]) -> Result<(), ScenarioError> {
+        write_file(&self.folder.join(TRACE), trace)
+    }
+
+    /// Takes the draws of its chance away again: they are large, and of no use to anybody else.
+    #[cfg(not(live))]
+    pub fn drop_trace(&self) {
+        let _ = fs::remove_file(self.folder.join(TRACE));
     }
 
     /// The bytes of its history.

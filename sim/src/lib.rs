@@ -21,6 +21,8 @@ mod instant;
 pub mod plan;
 pub mod rng;
 pub mod stack;
+#[cfg(not(live))]
+pub mod trace;
 pub mod workload;
 
 #[cfg(live)]

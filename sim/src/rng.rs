@@ -19,6 +19,9 @@ pub struct Stream {
     draws: u64,
     /// The seed and the salt of the fresh chance that the generator was made for; none where it never changes.
     branch: Option<(u64, u64)>,
+    /// Its number in the trace of the world; 0 where nothing is traced.
+    #[cfg(not(live))]
+    traced: u64,
 }
 
 thread_local! {
@@ -44,7 +47,13 @@ impl Stream {
         let hash = blake3::hash(name.as_bytes());
         let number = hash.as_bytes().first_chunk::<8>().expect("a BLAKE3 hash has 32 bytes");
         generator.set_stream(u64::from_le_bytes(*number));
-        Self { generator, draws: 0, branch: None }
+        Self {
+            generator,
+            draws: 0,
+            branch: None,
+            #[cfg(not(live))]
+            traced: crate::trace::stream(name),
+        }
     }
 
     /// Another key where the world draws anew since the last draw.
@@ -66,7 +75,10 @@ impl Stream {
     pub fn next_u64(&mut self) -> u64 {
         self.keep_up();
         self.draws += 1;
-        self.generator.next_u64()
+        let drawn = self.generator.next_u64();
+        #[cfg(not(live))]
+        crate::trace::drawn(self.traced, self.draws, drawn);
+        drawn
     }
 
     /// How many times this stream was asked, fills counted once.
@@ -79,6 +91,8 @@ impl Stream {
         self.keep_up();
         self.draws += 1;
         self.generator.fill_bytes(bytes);
+        #[cfg(not(live))]
+        crate::trace::drawn(self.traced, self.draws, 0);
     }
 
     /// A number of `range`, evenly; the start of the range where it is empty.

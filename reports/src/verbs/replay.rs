@@ -5,9 +5,11 @@ use crate::cli::ReplayArgs;
 use crate::exit::Exit;
 use crate::program::Program;
 use anyhow::{Context, Result};
+use scenarios::doctor;
 use scenarios::replay::{self, Comparison, Difference};
 use scenarios::runner::RunReport;
 use sim::plan::Plan;
+use sim::trace::Parting;
 
 pub(crate) fn replay(program: &Program, arguments: &ReplayArgs) -> Result<Exit> {
     let store = program.store();
@@ -29,14 +31,25 @@ pub(crate) fn replay(program: &Program, arguments: &ReplayArgs) -> Result<Exit> 
                 "  NOT the same history: digest {digest} was recorded, {} came now",
                 replayed.report.digest
             ));
-            if let Some(first) = first {
+            if let Some(parting) = &replayed.parting {
+                parted(parting, &recorded.plan).iter().for_each(|line| say(line));
+            } else if let Some(first) = first {
                 difference(first, &recorded.plan).iter().for_each(|line| say(line));
             }
             return Ok(Exit::NotDeterministic);
         }
     }
+    if let Some(parting) = &replayed.parting {
+        eprintln!("  a leak that has not reached the history yet:");
+        parted(parting, &recorded.plan).iter().for_each(|line| eprintln!("{line}"));
+    }
     show::ways_out(program, &replayed.report);
     Ok(show::exit(&replayed.report, arguments.strict))
+}
+
+/// Where two runs that were both traced part.
+fn parted(parting: &Parting, plan: &Plan) -> Vec<String> {
+    doctor::lines(parting, plan, ["recorded", "now"]).iter().map(|line| format!("  {line}")).collect()
 }
 
 /// The first event that differs, as lines.
@@ -54,6 +67,7 @@ fn difference(first: &Difference, plan: &Plan) -> Vec<String> {
 /// Replays a stored run in another process; says so where its history differs.
 pub(crate) fn in_another_process(program: &Program, report: &RunReport) -> Result<Exit> {
     let stored = report.stored.as_ref().context("the run is not kept")?;
+    report.trace.as_ref().map(|trace| stored.keep_trace(trace)).transpose()?;
     let program_path = std::env::current_exe().context("this program cannot be found")?;
     let output = std::process::Command::new(program_path)
         .args(["--quiet", "--store"])
@@ -62,11 +76,13 @@ pub(crate) fn in_another_process(program: &Program, report: &RunReport) -> Resul
         .arg(&stored.folder)
         .output()
         .context("this program cannot be started a second time")?;
-    let same = output.status.code() != Some(Exit::NotDeterministic as i32);
-    if same && matches!(output.status.code(), Some(0 | 1)) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    if matches!(output.status.code(), Some(0 | 1)) {
+        stored.drop_trace();
         eprintln!("  the same history in another process");
+        eprint!("{told}");
         return Ok(Exit::Success);
     }
-    eprint!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    eprint!("{}{told}", String::from_utf8_lossy(&output.stdout));
     Ok(Exit::NotDeterministic)
 }

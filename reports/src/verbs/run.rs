@@ -9,13 +9,15 @@ use anyhow::Result;
 use scenarios::runner::{Options, RunReport};
 use scenarios::store::Store;
 use scenarios::{library, planner, runner};
+use sim::history::Observer;
 use sim::plan::Plan;
+use sim::world::Limits;
 
 pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     let scenario = library::find(&arguments.scenario, program.stack.as_ref())?;
     let variant = arguments.variant.as_deref();
     let plan = planner::plan(&scenario, program.stack.as_ref(), variant, arguments.seed, &arguments.set)?;
-    let (report, sharing) = watched(program, &plan, &program.store())?;
+    let (report, sharing) = watched(program, &plan, &program.store(), arguments.check_determinism)?;
     show::run(program, &report, &sharing);
     if arguments.check_determinism {
         let again = super::replay::in_another_process(program, &report)?;
@@ -27,10 +29,17 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     Ok(show::exit(&report, arguments.strict))
 }
 
-/// Runs `plan`, and measures P^N beside what happened.
-pub(crate) fn watched(program: &Program, plan: &Plan, store: &Store) -> Result<(RunReport, Vec<Sharing>)> {
+/// Runs `plan`, and measures P^N beside what happened; keeps every draw of chance where it is to `trace`.
+pub(crate) fn watched(
+    program: &Program,
+    plan: &Plan,
+    store: &Store,
+    trace: bool,
+) -> Result<(RunReport, Vec<Sharing>)> {
     let (observer, measured) = SharingObserver::new(plan);
-    let options = Options { store: Some(store), observers: vec![Box::new(observer)], ..Options::default() };
+    let limits = Limits { trace, ..Limits::default() };
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let options = Options { store: Some(store), observers, limits, ..Options::default() };
     let report = runner::run(plan, &program.stack, options)?;
     let sharing = measured.lock().expect("no observer panics").clone();
     Ok((report, sharing))

@@ -149,9 +149,15 @@ impl Tally {
                 summary.bugs += 1;
                 Some(format!("this is a bug in hogwash: {message}"))
             }
-            RunResult::NotDeterministic { first, second } => {
+            RunResult::NotDeterministic { first, second, parting } => {
                 summary.not_deterministic += 1;
-                Some(format!("not deterministic: digest {} and then {}", &first[..8], &second[..8]))
+                let mut lines = vec![format!(
+                    "not deterministic: digest {} and then {}",
+                    &first[..8.min(first.len())],
+                    &second[..8.min(second.len())]
+                )];
+                lines.extend(parting.iter().map(|line| format!("    {line}")));
+                Some(lines.join("\n"))
             }
         };
         if let Some(message) = trouble {

@@ -55,7 +55,8 @@ impl Answer {
         budget: Budget,
         fresh_chance: Option<FreshChance>,
     ) -> bool {
-        let guarded = Guarded { budget, until_broken: Some(self.law.clone()), store: None, fresh_chance };
+        let until_broken = Some(self.law.clone());
+        let guarded = Guarded { budget, until_broken, fresh_chance, ..Guarded::default() };
         let Ok(Ending::Ended(report)) = guarded::run(plan, stack, &guarded) else { return false };
         report.cut_off.is_none() && report.broken().iter().all(|broken| broken.invariant != self.law)
     }

@@ -9,6 +9,7 @@ use super::time::Timers;
 use crate::history::{Down, Event, Fact, NodeIndex, Recorder, WORLD};
 use crate::plan::{NodePlan, Plan};
 use crate::rng::Stream;
+use crate::trace;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
@@ -90,7 +91,9 @@ impl Kernel {
             self.leaders.push((role, node));
         }
         let at_ns = self.agenda.now_ns();
-        self.recorder.record(Event { at_ns, node, fact });
+        let event = Event { at_ns, node, fact };
+        trace::event(&event);
+        self.recorder.record(event);
     }
 
     /// Plans something that must run outside the kernel's borrow, at once.

@@ -2,7 +2,7 @@
 
 use super::agenda::Step;
 use super::kernel::Kernel;
-use crate::rng;
+use crate::{rng, trace};
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
@@ -20,6 +20,8 @@ pub struct Limits {
     pub polls: Option<u64>,
     /// From a moment on, chance other than the plan's: what might still have happened.
     pub fresh_chance: Option<FreshChance>,
+    /// Whether every draw of chance is kept, with its task: see [`trace`](crate::trace).
+    pub trace: bool,
 }
 
 /// A branch of a run: the same up to a moment, with other chance from there.
@@ -54,6 +56,9 @@ thread_local! {
 
 /// Sets the limits of this thread's world.
 pub(crate) fn install(limits: Limits) {
+    if limits.trace {
+        trace::begin();
+    }
     STATE.set(State { limits, ..State::default() });
 }
 

@@ -4,18 +4,30 @@ use super::kernel;
 use super::limits;
 use super::panics;
 use crate::history::{Down, Fact, NodeIndex, WORLD};
+use crate::trace;
+use std::fmt::Display;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Starts a task of the current process; it ends with the process at the latest. A panic in it ends the process.
+#[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    JoinHandle(madsim::task::spawn(on_node(kernel::current(), future)))
+    spawn_from(Location::caller(), future)
+}
+
+/// As [`spawn`], for what is not started from a place in the stack's code.
+pub(crate) fn spawn_from<F>(origin: &dyn Display, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    JoinHandle(madsim::task::spawn(on_node(kernel::current(), origin, future)))
 }
 
 /// Lets all other tasks that are ready run first.
@@ -53,13 +65,16 @@ impl<T> Future for JoinHandle<T> {
 }
 
 /// `future` as a task of `node`: knows its node while it runs and while it is dropped, and turns a panic into the end of
-/// the node's process.
-pub(crate) fn on_node<F: Future>(node: NodeIndex, future: F) -> OnNode<F> {
-    OnNode { node, future: Some(Box::pin(future)) }
+/// the node's process. A trace names it after its `origin`.
+pub(crate) fn on_node<F: Future>(node: NodeIndex, origin: impl Display, future: F) -> OnNode<F> {
+    let task = trace::task(node, || origin.to_string());
+    OnNode { node, task, future: Some(Box::pin(future)) }
 }
 
 pub(crate) struct OnNode<F> {
     node: NodeIndex,
+    /// Its number in the trace; 0 where nothing is traced.
+    task: u64,
     future: Option<Pin<Box<F>>>,
 }
 
@@ -67,14 +82,16 @@ impl<F: Future> Future for OnNode<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let node = self.node;
+        let (node, task) = (self.node, self.task);
         if !limits::may_poll() {
             return Poll::Pending;
         }
         let Some(future) = &mut self.future else { return Poll::Ready(None) };
+        let before = trace::enter(task);
         let polled = kernel::enter(node, || {
             std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
         });
+        trace::enter(before);
         limits::after_poll();
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
@@ -96,7 +113,9 @@ impl<F: Future> Future for OnNode<F> {
 impl<F> OnNode<F> {
     fn drop_future(&mut self) {
         if let Some(future) = self.future.take() {
+            let before = trace::enter(self.task);
             kernel::enter(self.node, || drop(future));
+            trace::enter(before);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::history::{Down, Fact, NodeIndex, Observer, Recorder, Sink, WORLD};
 use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::stack::{Client, Deployment, Process, SettingError, Stack};
-use crate::workload;
+use crate::{trace, workload};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Outcome {
     pub observers: Vec<Box<dyn Observer>>,
     /// Why the run ended before its time, where it did.
     pub cut_off: Option<CutOff>,
+    /// Every draw of chance, where [`Limits::trace`] asked for it.
+    pub trace: Option<Vec<u8>>,
 }
 
 /// Runs `stack` as `plan` says, on a thread of its own, since std's hash order differs on one that was used before. The
@@ -94,8 +96,13 @@ fn run_here(
     for index in 0..plan.nodes.len() {
         let node = NodeIndex(u32::try_from(index).expect("fewer than 2^32 nodes"));
         let (plan, stack, deployment) = (plan.clone(), stack.clone(), deployment.clone());
-        let boot =
-            move || task::on_node(node, process(node, plan.clone(), stack.clone(), deployment.clone()));
+        let boot = move || {
+            task::on_node(
+                node,
+                "the node's start",
+                process(node, plan.clone(), stack.clone(), deployment.clone()),
+            )
+        };
         let handle = runtime.create_node().name(plan_name(node)).init(boot).build();
         // madsim starts a node as it is built; ours start together, when the world is whole.
         runtime.handle().kill(handle.id());
@@ -112,7 +119,8 @@ fn run_here(
     drop(runtime);
     let world = kernel::replace(None).expect("the kernel of this world");
     let (digest, events, observers) = world.recorder.finish();
-    Outcome { digest, events, messages: kernel, simulated_ns, observers, cut_off }
+    let trace = trace::end();
+    Outcome { digest, events, messages: kernel, simulated_ns, observers, cut_off, trace }
 }
 
 fn plan_name(node: NodeIndex) -> String {
@@ -157,8 +165,10 @@ async fn drain(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
             let id = kernel::with(|kernel| kernel.node(asker).id).expect("the world runs");
             // By its id: a handle from before a restart would spawn on the process that was killed.
             let node = madsim::runtime::Handle::current().get_node(id).expect("the world made it");
-            let asked = node
-                .spawn(task::on_node(asker, async move { told.store(question.await, Ordering::Relaxed) }));
+            let asked =
+                node.spawn(task::on_node(asker, "the drain, to ask whether all is done", async move {
+                    told.store(question.await, Ordering::Relaxed);
+                }));
             let _ = asked.await;
             if answer.load(Ordering::Relaxed) {
                 return;
@@ -196,7 +206,8 @@ async fn clients(node: NodeIndex, plan: &Plan, stack: &dyn Stack, deployment: &A
     for index in (0..plan.workload.clients).skip(place).step_by(homes.len()) {
         let mut operations = workload::operations(&plan.workload, plan.seed, index, plan.duration_ns);
         operations.retain(|operation| operation.at_ns >= now_ns);
-        tasks.push(task::spawn(stack.client(Client { index, deployment: deployment.clone(), operations })));
+        let client = stack.client(Client { index, deployment: deployment.clone(), operations });
+        tasks.push(task::spawn_from(&format!("the node's start, as client {index}"), client));
     }
     for task in tasks {
         let _ = task.await;
