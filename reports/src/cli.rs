@@ -119,7 +119,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   hogwash report latest
-  hogwash report target/hogwash/RUN-DIR --format html --output page.html")]
+  hogwash report target/hogwash/RUN-DIR --format perfetto --output trace.json")]
     Report(ReportArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
@@ -274,6 +274,14 @@ pub struct ReportArgs {
 pub enum ReportFormat {
     /// One page with a picture, for people; needs nothing but a browser.
     Html,
+    /// A trace for the viewer at <https://ui.perfetto.dev>.
+    Perfetto,
+    /// JUnit XML: a case for each law.
+    Junit,
+    /// The run's JSON line, with its ledger and latencies.
+    Json,
+    /// GitHub's annotations on stdout, and a summary where GITHUB_STEP_SUMMARY says.
+    Github,
 }
 
 /// `check`.

@@ -1,6 +1,6 @@
 //! What was sent, acknowledged, done and received, and what is missing.
 
-use crate::page::id_of;
+use crate::ways::id_of;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
 use std::collections::BTreeMap;

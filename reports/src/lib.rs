@@ -10,10 +10,16 @@
 pub mod cli;
 pub mod exit;
 #[cfg(not(live))]
+pub mod forms;
+#[cfg(not(live))]
 mod interrupt;
 #[cfg(not(live))]
 pub mod ledger;
 mod log;
+#[cfg(not(live))]
+mod markup;
+#[cfg(not(live))]
+pub mod measures;
 #[cfg(not(live))]
 pub mod page;
 #[cfg(not(live))]
@@ -26,6 +32,10 @@ pub mod review;
 pub mod sharing;
 mod terminal;
 mod verbs;
+#[cfg(not(live))]
+mod ways;
+#[cfg(not(live))]
+mod words;
 
 use clap::Parser;
 use sim::stack::Stack;

@@ -3,19 +3,16 @@
 //! Everything that can be read is there without its script; the script only zooms, moves and shows details.
 
 mod data;
-mod markup;
 mod picture;
 mod sections;
 mod sign;
 mod story;
-mod ways;
-mod words;
 
-pub(crate) use ways::id_of;
+pub(crate) use data::{Down, downs, groups};
 
+use crate::markup::{self, Markup};
 use crate::past::PastRun;
 use crate::sharing::{Sharing, SharingObserver};
-use markup::Markup;
 use scenarios::{library, plan_file};
 use sim::history::Observer;
 use sim::plan::Plan;

@@ -60,6 +60,11 @@ impl PastRun {
         self.plan.nodes.get(node.0 as usize).map_or("world", |node| &node.name)
     }
 
+    /// The names of its nodes, in the order of its plan.
+    pub fn node_names(&self) -> Vec<&str> {
+        self.plan.nodes.iter().map(|node| node.name.as_str()).collect()
+    }
+
     /// The scenario with its variant and seed, for titles.
     pub fn title(&self) -> String {
         let Capsule { scenario, variant, seed, .. } = &self.capsule;

@@ -1,14 +1,16 @@
 //! What a page shows, in numbers and words: read by the drawing, and by scripts and tools from the page itself.
 
 use super::Page;
-use super::ways::{Follower, id_of, is_a_turn};
-use super::words;
 use crate::ledger::Ledger;
+use crate::measures::{latencies, percentile};
+use crate::ways::{Follower, id_of, is_a_turn};
+use crate::words;
 use invariants::LAWS;
 use scenarios::describe;
 use scenarios::explain::Explanation;
 use serde::Serialize;
 use sim::history::{Event, Fact, Id, NodeIndex};
+use sim::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests whose way is drawn.
@@ -80,9 +82,9 @@ pub(super) struct FaultData {
 
 /// Lanes that stand together, since their nodes share something.
 #[derive(Serialize)]
-pub(super) struct Group {
-    pub(super) label: String,
-    pub(super) lanes: Vec<u32>,
+pub(crate) struct Group {
+    pub(crate) label: String,
+    pub(crate) lanes: Vec<u32>,
 }
 
 #[derive(Serialize)]
@@ -94,11 +96,11 @@ pub(super) struct Lane<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Down {
-    pub(super) lane: u32,
-    pub(super) from_ns: u64,
-    pub(super) to_ns: u64,
-    pub(super) cause: String,
+pub(crate) struct Down {
+    pub(crate) lane: u32,
+    pub(crate) from_ns: u64,
+    pub(crate) to_ns: u64,
+    pub(crate) cause: String,
 }
 
 #[derive(Serialize)]
@@ -145,7 +147,6 @@ impl Data<'_> {
 pub(super) fn of<'a>(page: &'a Page<'a>) -> Data<'a> {
     let plan = &page.run.plan;
     let capsule = &page.run.capsule;
-    let names: Vec<_> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
     let end_ns = capsule.sim_ns.max(1);
     let mut left_out = Vec::new();
     let ways = ways(page, &mut left_out);
@@ -161,13 +162,13 @@ pub(super) fn of<'a>(page: &'a Page<'a>) -> Data<'a> {
         reproduce: &page.reproduce,
         laws: laws(page),
         faults: faults(page),
-        groups: groups(page),
+        groups: groups(plan),
         lanes: plan.nodes.iter().map(lane).collect(),
-        down: down(page.run.events(), end_ns),
+        down: downs(page.run.events(), end_ns),
         marks,
         arrows,
         curve: curve(page.run, end_ns),
-        ledger: Ledger::of(page.run.events(), &names),
+        ledger: Ledger::of(page.run.events(), &page.run.node_names()),
         explanation: page.run.explanation.as_ref(),
         ways,
         left_out,
@@ -219,8 +220,7 @@ fn faults(page: &Page<'_>) -> Vec<FaultData> {
 }
 
 /// Nodes by the domain kind that a fault of the plan shares; by role where none does.
-fn groups(page: &Page<'_>) -> Vec<Group> {
-    let plan = &page.run.plan;
+pub(crate) fn groups(plan: &Plan) -> Vec<Group> {
     let shared = plan.faults.iter().find_map(|fault| fault.shared.as_ref()?.split_once('='));
     let mut groups: Vec<Group> = Vec::new();
     for (lane, node) in (0..).zip(&plan.nodes) {
@@ -245,7 +245,8 @@ fn lane(node: &sim::plan::NodePlan) -> Lane<'_> {
     Lane { name: &node.name, role: &node.role, domains }
 }
 
-fn down(events: impl Iterator<Item = Event>, end_ns: u64) -> Vec<Down> {
+/// When nodes were down.
+pub(crate) fn downs(events: impl Iterator<Item = Event>, end_ns: u64) -> Vec<Down> {
     let mut open: BTreeMap<NodeIndex, (u64, String)> = BTreeMap::new();
     let mut down = Vec::new();
     for event in events {
@@ -333,29 +334,6 @@ fn marks(page: &Page<'_>, ways: &[Id], left_out: &mut Vec<String>) -> (Vec<Mark>
 /// Every node boots when the world begins: that says nothing.
 fn first_boot(fact: &Fact) -> bool {
     matches!(fact, Fact::Boot { incarnation: 1 })
-}
-
-/// Each request that was received: when, and how long after it was first sent.
-pub(crate) fn latencies(events: impl Iterator<Item = Event>) -> Vec<(Id, u64, u64)> {
-    let mut sent: BTreeMap<Id, u64> = BTreeMap::new();
-    let mut latencies = Vec::new();
-    for event in events {
-        match event.fact {
-            Fact::Submit { id, .. } => {
-                sent.entry(id).or_insert(event.at_ns);
-            }
-            Fact::Receive { id, .. } => {
-                latencies.extend(sent.remove(&id).map(|sent_ns| (id, event.at_ns, event.at_ns - sent_ns)));
-            }
-            _ => {}
-        }
-    }
-    latencies
-}
-
-/// The value below which `percent` of the sorted `values` lie.
-pub(crate) fn percentile(values: &[u64], percent: usize) -> Option<u64> {
-    values.get(values.len().saturating_sub(1) * percent / 100).copied()
 }
 
 /// Goodput, and latencies from the first submission to the result, over time.

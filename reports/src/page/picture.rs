@@ -7,9 +7,9 @@
 mod curves;
 
 use super::data::{Arrow, Data, FaultData, Mark};
-use super::markup::Markup;
 use super::sign::Sign;
-use super::words::{length, moment};
+use crate::markup::Markup;
+use crate::words::{length, moment};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 

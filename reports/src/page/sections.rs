@@ -4,11 +4,11 @@
 mod account;
 
 use super::data::Data;
-use super::markup::Markup;
 use super::sign::SIGNS;
 use super::story::Story;
-use super::words::{length, moment};
 use super::{Page, picture};
+use crate::markup::Markup;
+use crate::words::{length, moment};
 use sim::history::Id;
 use std::fmt::Display;
 

@@ -1,6 +1,6 @@
 //! The sign of each kind of event: a shape and a letter as well as a colour, so that none of them is the only one.
 
-use super::markup::Markup;
+use crate::markup::Markup;
 
 /// How a kind of event is drawn.
 #[derive(Clone, Copy)]

@@ -1,11 +1,11 @@
 //! One request's way, step by step: nodes side by side, time downwards, every step in words.
 
 use super::data::Data;
-use super::markup::Markup;
 use super::sign::Sign;
-use super::ways::{Follower, Place, id_of, is_a_turn};
-use super::words::{length, moment, sentence};
+use crate::markup::Markup;
 use crate::past::PastRun;
+use crate::ways::{Follower, Place, id_of, is_a_turn};
+use crate::words::{length, moment, sentence};
 use sim::history::{Event, Fact, Id, NodeIndex};
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -7,7 +7,7 @@ use invariants::Verdict;
 use scenarios::describe;
 use scenarios::expectation::Judgement;
 use scenarios::runner::{LawReport, RunReport};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sim::duration_text;
 
 /// Lines of evidence that a person sees; the store keeps more.
@@ -100,32 +100,8 @@ fn law_line(law: &LawReport, paint: Paint) {
 
 /// The last line of `run` and `replay`, and one line a run of `fuzz`.
 pub(crate) fn finished(report: &RunReport) -> Value {
-    let capsule = report.capsule();
-    let violations = report.broken().into_iter().map(|broken| {
-        json!({
-            "invariant": broken.invariant,
-            "at-ns": broken.at_ns,
-            "message": broken.message,
-            "shape": broken.shape,
-            "fingerprint": broken.fingerprint,
-            "evidence": broken.evidence,
-        })
-    });
-    json!({
-        "v": 1,
-        "type": "run-finished",
-        "scenario": capsule.scenario,
-        "variant": capsule.variant,
-        "seed": capsule.seed,
-        "digest": capsule.digest,
-        "events": capsule.events,
-        "messages": capsule.messages,
-        "sim-ns": capsule.sim_ns,
-        "wall-ns": capsule.wall_ns,
-        "verdicts": capsule.verdicts,
-        "violations": violations.collect::<Vec<_>>(),
-        "plan": report.stored.as_ref().map(|stored| stored.plan_path().display().to_string()),
-    })
+    let plan = report.stored.as_ref().map(|stored| stored.plan_path().display().to_string());
+    crate::forms::json::finished(&report.capsule(), plan)
 }
 
 /// How a command that ran this ends: 1 where a law is violated, expected or not, so that it can drive `git bisect`.

@@ -1,9 +1,9 @@
 //! Goodput and latency over time.
 
 use super::super::data::{Data, Point};
-use super::super::markup::Markup;
-use super::super::words::length;
 use super::{CURVE, Frame, GAP, LEFT};
+use crate::markup::Markup;
+use crate::words::length;
 use std::fmt::{Display, Write};
 
 pub(super) fn draw(data: &Data<'_>, frame: &Frame, markup: &mut Markup) {

@@ -2,9 +2,9 @@
 
 use super::super::Page;
 use super::super::data::{Data, LawData};
-use super::super::markup::Markup;
-use super::super::words::moment;
+use crate::markup::Markup;
 use crate::sharing::Sharing;
+use crate::words::moment;
 use scenarios::explain::Explanation;
 
 /// Missing requests that the ledger names.

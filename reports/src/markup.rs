@@ -4,11 +4,11 @@ use std::fmt::{Display, Write};
 
 /// A document, or a part of one.
 #[derive(Default)]
-pub(super) struct Markup(String);
+pub(crate) struct Markup(String);
 
 impl Markup {
     /// An element with something in it.
-    pub(super) fn element(
+    pub(crate) fn element(
         &mut self,
         name: &'static str,
         attributes: &[(&'static str, &dyn Display)],
@@ -27,7 +27,7 @@ impl Markup {
     }
 
     /// An element with nothing but text in it.
-    pub(super) fn leaf(
+    pub(crate) fn leaf(
         &mut self,
         name: &'static str,
         attributes: &[(&'static str, &dyn Display)],
@@ -37,12 +37,12 @@ impl Markup {
     }
 
     /// Text.
-    pub(super) fn text(&mut self, text: impl Display) {
+    pub(crate) fn text(&mut self, text: impl Display) {
         self.0.push_str(&escape(&text.to_string()));
     }
 
     /// The markup itself.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.0
     }
 }
@@ -65,7 +65,7 @@ fn escape(text: &str) -> String {
 }
 
 /// `data` as a script may hold it: no text in it can end the script's element.
-pub(super) fn json_in_script(data: &impl serde::Serialize) -> String {
+pub(crate) fn json_in_script(data: &impl serde::Serialize) -> String {
     let json = serde_json::to_string(data).expect("the data are of JSON's kinds");
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
