@@ -90,11 +90,7 @@ fn a_page_asks_no_network_for_anything() {
 #[test]
 fn a_page_of_a_real_run_is_whole_and_small() {
     let store = tempfile::tempdir().unwrap();
-    let stack: std::sync::Arc<dyn sim::stack::Stack> = std::sync::Arc::new(ImageStack);
-    let kept = Store::new(store.path());
-    let options = scenarios::runner::Options { store: Some(&kept), ..Default::default() };
-    let report = scenarios::runner::run(&kept::plan(), &stack, options).unwrap();
-    let run = PastRun::find(&report.stored.unwrap().name(), &kept, &ImageStack).unwrap();
+    let run = kept::run(store.path(), &kept::plan());
     let html = html(&run);
     assert!(html.len() < 2_000_000, "{} bytes", html.len());
     for part in [

@@ -20,9 +20,8 @@ pub fn annotations(run: &PastRun, reproduce: &str) -> String {
         let violations: Vec<&Broken> = run.capsule.violations.iter().filter(is).collect();
         // The last line that is shown tells of those that are not.
         let shown = if violations.len() > ANNOTATIONS_MOST { ANNOTATIONS_MOST - 1 } else { violations.len() };
-        let as_expected = if unexpected { "" } else { ", as expected" };
         for broken in &violations[..shown] {
-            let title = format!("{} violated{as_expected}: {}", broken.invariant, run.title());
+            let title = format!("{} {}: {}", broken.invariant, verdict(run, &broken.invariant), run.title());
             let message = format!("{}\nReproduce with: {reproduce}", broken.message);
             let _ =
                 writeln!(lines, "::{command} {}title={}::{}", file(run), property(&title), data(&message));
@@ -36,6 +35,16 @@ pub fn annotations(run: &PastRun, reproduce: &str) -> String {
         }
     }
     lines
+}
+
+/// The verdict of a law that is broken, and what to make of it.
+fn verdict(run: &PastRun, law: &str) -> String {
+    let word = run.capsule.verdicts.get(law).map_or("broken", |verdict| verdict.word());
+    match run.capsule.judgements.get(law) {
+        Some(Judgement::Expected) => format!("{word}, as expected"),
+        Some(Judgement::Excused) => format!("{word}, which is no failure"),
+        _ => word.to_owned(),
+    }
 }
 
 /// The file that the run is of, where it is one of the repository's.

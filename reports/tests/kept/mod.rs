@@ -1,5 +1,9 @@
 //! A small stored run, made from text: what it shows does not change when the stack does.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and keeps runs on the machine's disk"
+)]
 
 use hogwash::past::PastRun;
 use invariants::LAWS;
@@ -115,4 +119,13 @@ pub(crate) fn keep(store: &Path, plan: &Plan, history: &str) -> PastRun {
     std::fs::write(folder.join("history.bin"), &*bytes.lock().unwrap()).unwrap();
     std::fs::write(folder.join("result.json"), serde_json::to_string(&capsule).unwrap()).unwrap();
     PastRun::find(folder.to_str().unwrap(), &Store::new(store), &ImageStack).unwrap()
+}
+
+/// Runs `plan` for real, and reads the run back.
+pub(crate) fn run(store: &Path, plan: &Plan) -> PastRun {
+    let stack: Arc<dyn sim::stack::Stack> = Arc::new(ImageStack);
+    let store = Store::new(store);
+    let options = scenarios::runner::Options { store: Some(&store), ..Default::default() };
+    let report = scenarios::runner::run(plan, &stack, options).unwrap();
+    PastRun::find(&report.stored.unwrap().name(), &store, &ImageStack).unwrap()
 }
