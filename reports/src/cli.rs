@@ -121,6 +121,12 @@ Examples:
   hogwash report latest
   hogwash report target/hogwash/RUN-DIR --format perfetto --output trace.json")]
     Report(ReportArgs),
+    /// Set two stored runs side by side; exit 1 where their verdicts differ
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash compare target/hogwash/RUN-DIR latest")]
+    Compare(CompareArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
     List,
@@ -266,6 +272,18 @@ pub struct ReportArgs {
     /// Where to write it [default: report.html in the run's folder, or stdout]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `compare`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The folder of a stored run, its name, the beginning of one, or `latest`
+    #[arg(value_name = "A")]
+    pub one: String,
+    /// Another
+    #[arg(value_name = "B")]
+    pub other: String,
 }
 
 /// What a run can be turned into.

@@ -8,6 +8,8 @@
 #![cfg_attr(live, expect(dead_code, reason = "the live build only serves, so nothing shows runs"))]
 
 pub mod cli;
+#[cfg(not(live))]
+pub mod compare;
 pub mod exit;
 #[cfg(not(live))]
 pub mod forms;

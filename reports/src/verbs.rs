@@ -3,6 +3,8 @@
 #[cfg(not(live))]
 mod check;
 #[cfg(not(live))]
+mod compare;
+#[cfg(not(live))]
 mod demo;
 #[cfg(not(live))]
 mod explain;
@@ -54,6 +56,8 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::Explain(arguments)) => explain::explain(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Report(arguments)) => report::report(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Compare(arguments)) => compare::compare(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]

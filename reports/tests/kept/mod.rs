@@ -48,6 +48,9 @@ pub(crate) const LOST: &str = "\
 20s world end messages=40 steps=200
 ";
 
+/// The laws that such runs are held to: what is said of them does not change when laws are added.
+const HELD_TO: [&str; 3] = ["delivery", "recovers", "resize"];
+
 /// The plan of such runs.
 pub(crate) fn plan() -> Plan {
     let text = r#"
@@ -84,7 +87,8 @@ pub(crate) fn keep(store: &Path, plan: &Plan, history: &str) -> PastRun {
     let mut recorder = Recorder::new(Some(sink), Vec::new());
     events.iter().cloned().for_each(|event| recorder.record(event));
     let (digest, count, _) = recorder.finish();
-    let findings: Vec<_> = LAWS.iter().map(|law| (law.name, invariants::check(law, plan, &events))).collect();
+    let laws = LAWS.iter().filter(|law| HELD_TO.contains(&law.name));
+    let findings: Vec<_> = laws.map(|law| (law.name, invariants::check(law, plan, &events))).collect();
     let judge = |name: &str, verdict| Expectation::of_plan(plan.expect.get(name)).judge(verdict);
     let violations = findings.iter().flat_map(|(name, finding)| {
         finding.violations.iter().map(|violation| Broken::of(name, violation.clone()))
