@@ -36,10 +36,13 @@ impl Place {
 
     /// The only run in its store, which fails: three replicas on one feed, acknowledging from memory.
     fn failing(&self) -> PathBuf {
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/feed.toml");
-        self.says(&["run", scenario.to_str().unwrap(), "--variant", "unsafe"], 1);
+        self.says(&["run", scenario().to_str().unwrap(), "--variant", "unsafe"], 1);
         self.store().runs().pop().unwrap().folder
     }
+}
+
+fn scenario() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/feed.toml")
 }
 
 /// `text` with `N` for each number and digest, which change with every change of the world or the stack.
@@ -118,4 +121,97 @@ fn any_failing_run_or_plan_is_explained_and_others_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("no law is broken in this run"), "{error}");
+}
+
+#[test]
+fn a_replay_says_what_made_the_recorded_run_and_is_no_longer_so() {
+    let place = Place::new();
+    let run = place.0.path().join("of-old");
+    std::fs::rename(place.failing(), &run).unwrap();
+    let replay = ["replay", run.to_str().unwrap()];
+    let text = place.says(&replay, 1);
+    assert!(text.contains("same history: digest ") && !text.contains("note: "), "{text}");
+
+    let capsule = run.join("result.json");
+    let before = std::fs::read_to_string(&capsule).unwrap();
+    let mut old: Value = serde_json::from_str(&before).unwrap();
+    old["provenance"]["hogwash"] = "0.0.9".into();
+    old["provenance"]["toolchain"] = "rustc 1.89.0".into();
+    old["provenance"]["target"] = "sparc-sun-solaris".into();
+    old["provenance"]["lock-digest"] = "0123456789abcdef".into();
+    std::fs::write(&capsule, old.to_string()).unwrap();
+    let text = place.says(&replay, 1);
+    for words in [
+        "note: hogwash: 0.1.0 now, 0.0.9 when it was recorded",
+        ", rustc 1.89.0 when it was recorded",
+        ", sparc-sun-solaris when it was recorded",
+        ", 0123456789abcdef when it was recorded",
+        "same history: digest ",
+    ] {
+        assert!(text.contains(words), "`{words}` is not in: {text}");
+    }
+
+    // Another history of it was recorded, as by a version in which the code was another.
+    old["digest"] = "0".repeat(64).into();
+    std::fs::write(&capsule, old.to_string()).unwrap();
+    let text = place.says(&replay, 3);
+    assert!(text.contains("that alone may change a history"), "{text}");
+    assert!(text.contains("the violation that was recorded is there again: agreement-"), "{text}");
+    let json = place.says(&[&replay[..], &["--message-format", "json"]].concat(), 3);
+    let compared: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&compared["type"], &compared["result"]), (&"replay-compared".into(), &"different".into()));
+    assert_eq!(compared["changed"][0]["what"], "hogwash");
+    assert_eq!(last_line(&json)["type"], "run-finished");
+}
+
+#[test]
+fn a_plan_of_another_version_and_one_that_was_edited_are_not_replayed_as_what_they_are_not() {
+    let place = Place::new();
+    let run = place.failing();
+    let plan = run.join("plan.toml");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    std::fs::write(&plan, text.replace("seed = 0", "seed = 1")).unwrap();
+    let said = place.says(&["replay", run.to_str().unwrap()], 1);
+    assert!(said.contains("nothing was recorded to compare with"), "{said}");
+    std::fs::write(&plan, text.replace("version = 1", "version = 2")).unwrap();
+    for verb in ["replay", "shrink", "explain"] {
+        let output = place.hogwash(&[verb, run.to_str().unwrap()]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            error.contains("this plan is of version 2") && error.contains("this hogwash reads version 1"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_was_shrunk_and_saved_is_what_fuzz_runs_first() {
+    let place = Place::new();
+    let run = place.failing();
+    let said = place.says(&["shrink", run.to_str().unwrap(), "--save", "--no-explain"], 0);
+    let saved = said.lines().find_map(|line| line.trim().strip_prefix("saved as ")).unwrap();
+    assert!(saved.starts_with("scenarios/regressions/tests-feed-agreement-"), "{said}");
+    let text = std::fs::read_to_string(place.0.path().join(saved)).unwrap();
+    assert!(text.starts_with("# agreement: ") && text.contains("\nversion = 1\n"), "{text}");
+
+    let scenario = scenario();
+    let fuzz =
+        ["fuzz", scenario.to_str().unwrap(), "--seeds", "2", "--jobs", "1", "--message-format", "json"];
+    let said = place.says(&fuzz, 0);
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let order: Vec<&str> = lines.iter().filter_map(|line| line["scenario"].as_str()).collect();
+    assert_eq!(order, [saved, "tests/feed", "tests/feed"]);
+    assert_eq!(lines[0]["verdicts"]["agreement"], "violated");
+    // It was saved from a variant that is meant to fail; where it no longer does, the batch says so.
+    assert_eq!(lines.last().unwrap()["expected"], 1);
+    let mended = text.replace("\"memory\"", "\"disk\"");
+    std::fs::write(place.0.path().join(saved), mended).unwrap();
+    let said = place.says(&fuzz, 1);
+    assert_eq!(last_line(&said)["missing"][0][1], "agreement", "{said}");
+
+    std::fs::write(place.0.path().join(saved), text.replace("version = 1", "version = 2")).unwrap();
+    let output = place.hogwash(&fuzz);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("this plan is of version 2"));
 }

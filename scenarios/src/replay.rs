@@ -70,19 +70,27 @@ pub struct Difference {
 /// Where there is none, or it cannot be read.
 pub fn find(path: &str, store: &Store, stack: &dyn Stack) -> Result<Recorded, ScenarioError> {
     let file = Path::new(path);
-    if file.extension().is_some_and(|extension| extension == "toml") {
-        let plan = plan_file::read(&library::read_file(file)?, path, stack)?;
-        let folder = file.parent().map(|folder| StoredRun { folder: folder.to_owned() });
-        let run = folder.and_then(|run| {
-            let capsule = run.capsule().ok()?;
-            (capsule.plan_digest == store::plan_digest(&plan)).then_some((run, capsule))
-        });
-        return Ok(Recorded { plan, run });
-    }
-    let run = store.find(path)?;
-    let plan = run.plan(stack)?;
-    let capsule = run.capsule()?;
-    Ok(Recorded { plan, run: Some((run, capsule)) })
+    let is_plan = file.extension().is_some_and(|extension| extension == "toml");
+    let run =
+        if is_plan { file.parent().map(|folder| StoredRun { folder: folder.to_owned() }) } else { None };
+    let (file, run) = match run {
+        Some(run) => (file.to_owned(), run),
+        None => {
+            let run = store.find(path)?;
+            (run.plan_path(), run)
+        }
+    };
+    let bytes = library::read_file(&file)?;
+    let plan = plan_file::read(&bytes, &file.display().to_string(), stack)?;
+    let capsule = match run.capsule() {
+        Ok(capsule) => capsule,
+        // Any other plan may lie in any folder.
+        Err(_) if is_plan => return Ok(Recorded { plan, run: None }),
+        Err(error) => return Err(error),
+    };
+    // As it was written, whatever version of this program would write today.
+    let unedited = capsule.plan_digest == store::digest_of_plan(&bytes);
+    Ok(Recorded { plan, run: unedited.then_some((run, capsule)) })
 }
 
 /// Runs what was recorded again, and keeps it in `store`.

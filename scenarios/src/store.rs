@@ -142,7 +142,12 @@ pub fn fingerprint(law: &str, shape: &str) -> String {
 
 /// The BLAKE3 of a plan's file, in part.
 pub fn plan_digest(plan: &Plan) -> String {
-    blake3::hash(plan_file::write(plan).as_bytes()).to_hex()[..16].to_owned()
+    digest_of_plan(plan_file::write(plan).as_bytes())
+}
+
+/// The BLAKE3 of a plan's file as it is, in part.
+pub(crate) fn digest_of_plan(file: &[u8]) -> String {
+    blake3::hash(file).to_hex()[..16].to_owned()
 }
 
 /// A folder of runs.
