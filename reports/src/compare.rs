@@ -80,9 +80,10 @@ impl Comparison {
         let mut lines = table(&self.rows());
         lines.push(match &self.first {
             None => "the histories are equal, bit for bit".to_owned(),
-            Some(first) => {
-                let events = if first.equal == 1 { "event is" } else { "events are" };
-                format!("the first {} {events} equal; the last of them: {}", first.equal, first.before)
+            Some(First { equal: 0, .. }) => "not even the first events are equal".to_owned(),
+            Some(First { equal: 1, before, .. }) => format!("the first event is equal: {before}"),
+            Some(First { equal, before, .. }) => {
+                format!("the first {equal} events are equal; the last of them: {before}")
             }
         });
         if let Some(First { then, .. }) = &self.first {
@@ -186,7 +187,15 @@ fn plan_differences(one: &PastRun, other: &PastRun) -> Result<Vec<PlanDifference
         Ok(values)
     };
     let (one, other) = (values(one)?, values(other)?);
-    let places: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let mut places: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    // Of a node or a fault that only one plan has, it is enough to say that.
+    let alone =
+        places.iter().filter(|place| place.ends_with(".name")).map(|place| place.trim_end_matches("name"));
+    let alone = alone.filter(|item| {
+        !(one.contains_key(&format!("{item}name")) && other.contains_key(&format!("{item}name")))
+    });
+    let alone: Vec<String> = alone.map(str::to_owned).collect();
+    places.retain(|place| place.ends_with(".name") || !alone.iter().any(|item| place.starts_with(item)));
     let pairs = places.into_iter().map(|place| PlanDifference {
         place: place.clone(),
         values: [one.get(place).cloned(), other.get(place).cloned()],

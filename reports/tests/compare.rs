@@ -41,6 +41,7 @@ fn a_run_and_the_same_with_its_safeguard_on_part_where_the_power_is_lost() {
     plan.settings.clear();
     plan.faults[0].end_ns = 4_000_000_000;
     plan.expect.clear();
+    plan.nodes.push(sim::plan::NodePlan { name: "worker-2".to_owned(), ..plan.nodes[2].clone() });
     let saved = kept::LOST
         .replace("unsynced_bytes=4096", "unsynced_bytes=0")
         .replace("8s client-1 submit id=0.2 attempt=2\n", "")

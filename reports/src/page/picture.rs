@@ -106,8 +106,7 @@ pub(super) fn hatch(kind: &str) -> &'static str {
 pub(super) fn draw(data: &Data<'_>, markup: &mut Markup) {
     let frame = Frame::of(data);
     let view = format!("0 0 {WIDTH} {}", frame.height);
-    let label =
-        "The whole run: lanes of nodes over time. Arrow keys move from event to event, plus and minus zoom.";
+    let label = "Lanes of nodes over time";
     let attributes: [(&str, &dyn Display); 8] = [
         ("id", &"picture"),
         ("viewBox", &view),

@@ -173,12 +173,11 @@ fn faults(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
 
 /// The first request of each violation; or the slowest, where nothing is broken.
 fn stories(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
-    let violations = data.laws.iter().flat_map(|law| &law.violations);
+    let violations = || data.laws.iter().flat_map(|law| &law.violations);
+    let slowest = violations().next().is_none();
     let mut ids: Vec<Id> = Vec::new();
-    for id in violations
-        .filter_map(|violation| violation.ids.first())
-        .chain(data.ways.first().filter(|_| data.laws.iter().all(|law| law.violations.is_empty())))
-    {
+    let named = violations().filter_map(|violation| violation.ids.first());
+    for id in named.chain(data.ways.first().filter(|_| slowest)) {
         if !ids.contains(id) {
             ids.push(*id);
         }
@@ -190,11 +189,11 @@ fn stories(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         let attributes: [(&str, &dyn Display); 1] = [("class", &"story-box")];
         markup.element("section", &attributes, |markup| {
             if index == 0 {
-                markup.leaf("h2", &[], story.title());
+                markup.leaf("h2", &[], story.title(slowest));
                 markup.element("div", &[("class", &"scroll")], |markup| story.draw(page.run, markup));
             } else {
                 markup.element("details", &[], |markup| {
-                    markup.leaf("summary", &[], story.title());
+                    markup.leaf("summary", &[], story.title(slowest));
                     markup.element("div", &[("class", &"scroll")], |markup| story.draw(page.run, markup));
                 });
             }
@@ -214,7 +213,7 @@ fn whole_run(data: &Data<'_>, markup: &mut Markup) {
                 [("type", &"button"), ("id", &id), ("aria-label", &label)];
             markup.leaf("button", &attributes, text);
         }
-        for (index, fault) in data.faults.iter().enumerate().take(6) {
+        for (index, fault) in data.faults.iter().enumerate().take(12) {
             let attributes: [(&str, &dyn Display); 4] = [
                 ("type", &"button"),
                 ("class", &"goto"),
@@ -237,7 +236,15 @@ fn whole_run(data: &Data<'_>, markup: &mut Markup) {
         let help = "+ and − zoom, ← → ↑ ↓ go from event to event, 0 shows all, Esc closes details; or drag, click, and Ctrl with the wheel";
         markup.text(help);
     });
-    markup.element("div", &[("class", &"scroll"), ("id", &"plot-box"), ("tabindex", &0)], |markup| {
+    let label = "The whole run: arrow keys go from event to event, plus and minus zoom";
+    let plot_box: [(&str, &dyn Display); 5] = [
+        ("class", &"scroll"),
+        ("id", &"plot-box"),
+        ("tabindex", &0),
+        ("role", &"region"),
+        ("aria-label", &label),
+    ];
+    markup.element("div", &plot_box, |markup| {
         picture::draw(data, markup);
     });
     let attributes: [(&str, &dyn Display); 3] =

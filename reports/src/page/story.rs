@@ -22,9 +22,11 @@ const LINE: usize = 18;
 const HEAD: usize = 30;
 const TIME: usize = 116;
 const COLUMN: usize = 92;
-/// Where the words of a step are broken, in letters, and how wide a letter is at most.
-const LETTERS: usize = 84;
+/// How wide a letter is at most, and the page.
 const LETTER: usize = 8;
+const PAGE: usize = 1240;
+/// However many nodes there are, so many letters of a step's words stand on one line.
+const LETTERS_LEAST: usize = 48;
 
 /// What happened, to one node or to several at once.
 struct Step {
@@ -123,18 +125,19 @@ impl Story {
     }
 
     /// What a reader may call it.
-    pub(super) fn title(&self) -> String {
-        format!("Request {}, step by step", self.id)
+    pub(super) fn title(&self, slowest: bool) -> String {
+        let which = if slowest { "The slowest request" } else { "Request" };
+        format!("{which} {}, step by step", self.id)
     }
 
     /// Draws it.
     pub(super) fn draw(&self, run: &PastRun, markup: &mut Markup) {
         let rows = self.rows();
-        let width = TIME + COLUMN * self.nodes.len() + LETTERS * LETTER;
+        let width = TIME + COLUMN * self.nodes.len() + self.letters() * LETTER;
         let last = rows.last().zip(self.steps.last());
-        let height = HEAD + ROW * last.map_or(1, |((row, _), step)| row + lines(&step.text).len()) + 8;
+        let height = HEAD + ROW * last.map_or(1, |((row, _), step)| row + self.lines(&step.text).len()) + 8;
         let view = format!("0 0 {width} {height}");
-        let label = format!("{}: {} steps", self.title(), self.steps.len());
+        let label = format!("request {}: {} steps", self.id, self.steps.len());
         let attributes: [(&str, &dyn Display); 5] = [
             ("class", &"story"),
             ("viewBox", &view),
@@ -173,9 +176,29 @@ impl Story {
             row += usize::from(waited.is_some());
             rows.push((row, waited));
             before_ns = Some(step.at_ns);
-            row += lines(&step.text).len();
+            row += self.lines(&step.text).len();
         }
         rows
+    }
+
+    fn letters(&self) -> usize {
+        (PAGE.saturating_sub(TIME + COLUMN * self.nodes.len()) / LETTER).max(LETTERS_LEAST)
+    }
+
+    /// The words of a step, in lines that are not too long.
+    fn lines(&self, text: &str) -> Vec<String> {
+        let most = self.letters();
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            match lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < most) {
+                Some(line) => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                None => lines.push(word.to_owned()),
+            }
+        }
+        lines
     }
 
     fn place(&self, node: NodeIndex) -> Option<usize> {
@@ -223,7 +246,7 @@ impl Story {
             let shift = format!("translate({} {y})", column(place));
             markup.element("g", &[("transform", &shift)], |markup| Sign::of(step.word).draw(markup));
         }
-        for (index, line) in lines(&step.text).iter().enumerate() {
+        for (index, line) in self.lines(&step.text).iter().enumerate() {
             markup.leaf("text", &[("class", &class), ("x", &text_x), ("y", &(y + 4 + index * LINE))], line);
         }
     }
@@ -284,21 +307,6 @@ fn violations(data: &Data<'_>, id: Id) -> Vec<(u64, String)> {
         }
     }
     found
-}
-
-/// The words of a step, in lines that are not too long.
-fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < LETTERS) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 fn column(place: usize) -> usize {

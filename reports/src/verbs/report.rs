@@ -29,7 +29,14 @@ pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> 
         Some(path) => {
             let written = std::fs::write(path, text);
             written.with_context(|| format!("`{}` cannot be written", path.display()))?;
-            println!("{}", path.display());
+            if program.json() {
+                println!(
+                    "{}",
+                    serde_json::json!({"v": 1, "type": "report-finished", "path": path.display().to_string()})
+                );
+            } else {
+                println!("{}", path.display());
+            }
         }
         None => print!("{text}"),
     }
