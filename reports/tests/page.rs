@@ -9,6 +9,7 @@ mod kept;
 
 use hogwash::page::Page;
 use hogwash::past::PastRun;
+use scenarios::explain::{EXPLANATION_VERSION, Explanation, Moment, NoReturn, WithoutFault};
 use scenarios::store::Store;
 use system::ImageStack;
 
@@ -114,4 +115,36 @@ fn a_damaged_history_is_refused_with_the_way_out() {
     let error =
         PastRun::find(run.folder.to_str().unwrap(), &Store::new(store.path()), &ImageStack).err().unwrap();
     assert!(format!("{error:#}").contains("is damaged: `hogwash replay"), "{error:#}");
+}
+
+#[test]
+fn a_page_says_why_its_run_fails_where_somebody_asked() {
+    let store = tempfile::tempdir().unwrap();
+    let mut run = kept::keep(store.path(), &kept::plan(), kept::LOST);
+    assert!(!html(&run).contains("id=\"why\""), "nobody asked yet");
+    let moment = |at_ns, saved| Moment { at_ns, saved, of: 8 };
+    run.explanation = Some(Explanation {
+        v: EXPLANATION_VERSION,
+        invariant: "delivery".to_owned(),
+        fingerprint: run.capsule.violations[0].fingerprint.clone(),
+        faults: vec![WithoutFault {
+            name: "power-loss-1".to_owned(),
+            what: "queue-1 loses power".to_owned(),
+            passes: true,
+            passes_if_not_shared: None,
+        }],
+        safeguards: Vec::new(),
+        no_return: NoReturn {
+            at_ns: Some(1_500_000_000),
+            tried: vec![moment(1_500_000_000, 3), moment(2_000_000_000, 0)],
+        },
+    });
+    let page = html(&run);
+    let why = page.split("id=\"why\"").nth(1).unwrap().split("</section>").next().unwrap();
+    for words in
+        ["Take away this fault and delivery holds.", "queue-1 loses power", "3 of 8", "point of no return"]
+    {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    assert!(page.contains("class=\"no-return\""), "and the moment is in the picture");
 }
