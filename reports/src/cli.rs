@@ -127,6 +127,22 @@ Examples:
 Examples:
   hogwash compare target/hogwash/RUN-DIR latest")]
     Compare(CompareArgs),
+    /// Ask a model of the reliability review by itself; without a model: what models there are
+    #[command(after_help = "\
+Examples:
+  hogwash calc
+  hogwash calc k-of-n availability=0.999 needed=2 nodes=3
+  hogwash calc beta-factor failure=1% beta=5% nodes=3 --message-format json")]
+    Calc(CalcArgs),
+    /// Say what an incident log proves: mean times, repairs, clean hours, whether failures come together
+    #[command(after_help = "\
+The log is a table with the columns start, end, component and cause; an empty end is an incident that is still open.
+
+Examples:
+  hogwash evidence incidents.csv
+  hogwash evidence incidents.csv --watched-from 2024-01-01 --watched-until 2025-01-01 --components 1800 \\
+    --initiating-events events.toml")]
+    Evidence(EvidenceArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
     List,
@@ -302,6 +318,41 @@ pub enum ReportFormat {
     Github,
 }
 
+/// `calc`.
+#[derive(Debug, Args)]
+pub struct CalcArgs {
+    /// The model; `hogwash calc` alone names all of them
+    pub model: Option<String>,
+    /// Its arguments
+    #[arg(value_name = "KEY=VALUE", value_parser = argument)]
+    pub arguments: Vec<(String, String)>,
+}
+
+/// `evidence`.
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    /// The incident log, a .csv file
+    pub log: PathBuf,
+    /// When watching began [default: the first incident's start]
+    #[arg(long, value_name = "INSTANT")]
+    pub watched_from: Option<String>,
+    /// When watching ended [default: the last instant of the log]
+    #[arg(long, value_name = "INSTANT")]
+    pub watched_until: Option<String>,
+    /// How many components were watched, those that never failed included [default: those in the log]
+    #[arg(long, value_name = "COUNT")]
+    pub components: Option<u64>,
+    /// Incidents that start within so long of the one before belong to one event
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration)]
+    pub burst: u64,
+    /// How often such intervals cover the truth
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
+    pub confidence: f64,
+    /// Write the causes as initiating events of a review
+    #[arg(long, value_name = "FILE")]
+    pub initiating_events: Option<PathBuf>,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -331,7 +382,11 @@ pub struct ServeArgs {
     pub set: Vec<(String, String)>,
 }
 
-#[cfg(not(live))]
+fn argument(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an argument is KEY=VALUE, such as nodes=3")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn duration(text: &str) -> Result<u64, String> {
     sim::duration_text::parse(text).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@
 
 pub mod calc;
 pub mod evidence;
+pub mod figures;
 pub mod models;
 pub mod rare;
 pub mod splitting;

@@ -1,11 +1,13 @@
 //! What each verb does, one file each.
 
+mod calc;
 #[cfg(not(live))]
 mod check;
 #[cfg(not(live))]
 mod compare;
 #[cfg(not(live))]
 mod demo;
+mod evidence;
 #[cfg(not(live))]
 mod explain;
 #[cfg(not(live))]
@@ -62,6 +64,8 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]
         Some(Verb::Check(arguments)) => check::check(program, &arguments),
+        Some(Verb::Calc(arguments)) => calc::calc(program, &arguments),
+        Some(Verb::Evidence(arguments)) => evidence::evidence(program, &arguments),
         #[cfg(live)]
         Some(Verb::Serve(arguments)) => serve::serve(program, &arguments),
         Some(Verb::Completions(arguments)) => {

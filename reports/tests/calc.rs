@@ -1,10 +1,11 @@
 //! Every model can be asked by name, and no question makes it panic.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use hogwash::review::calc::{self, AnswerValue, CalcAnswer, CalcError, Kind};
+use hogwash::review::calc::{self, AnswerValue, CalcAnswer, CalcError, Kind, Range};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Output};
 
 fn arguments(text: &str) -> BTreeMap<String, String> {
     text.split_whitespace()
@@ -66,7 +67,7 @@ fn an_answer_shows_its_defaults() {
 #[test]
 fn an_unknown_name_is_answered_with_the_nearest() {
     assert_eq!(refused("all_fial", ""), "no model is called `all_fial`; did you mean `all-fail`?");
-    assert!(refused("zzzzzzzz", "").contains("`hogwash calc` name all of them"));
+    assert!(refused("zzzzzzzz", "").contains("`hogwash calc` names all of them"));
     assert_eq!(
         refused("all-fail", "failure=0.1 replica=3"),
         "`all-fail` has no argument `replica`; did you mean `replicas`?"
@@ -90,38 +91,30 @@ fn an_unknown_name_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn every_argument_of_every_model_refuses_what_no_model_can_mean() {
-    let probabilities = [
-        "failure",
-        "beta",
-        "letters",
-        "alphas",
-        "correlation",
-        "availability",
-        "rack-unavailability",
-        "server-unavailability",
-        "confidence",
-        "quantile",
-        "stages",
-        "lost-share",
-        "burst-takes",
-        "all-fail",
-    ];
-    let never_none = ["replicas", "nodes", "replication", "trials", "racks", "level", "machines", "needed"];
+fn every_argument_of_every_model_refuses_what_lies_outside_of_its_range() {
     for model in calc::models() {
         for argument in model.arguments {
-            let mut bad = vec!["", "NaN", "inf", "-1", "three"];
-            if probabilities.contains(&argument.name) {
-                bad.push("1.5");
+            let mut bad = ["", "NaN", "inf", "-1", "three"].map(str::to_owned).to_vec();
+            match argument.range {
+                Range::Probability => bad.push("1.5".to_owned()),
+                Range::Open => bad.extend(["0", "1", "1.5"].map(str::to_owned)),
+                Range::Positive => bad.push("0".to_owned()),
+                Range::Whole(least, most) => {
+                    bad.extend(
+                        least
+                            .checked_sub(1)
+                            .into_iter()
+                            .chain(most.checked_add(1))
+                            .map(|one| one.to_string()),
+                    );
+                }
+                Range::NotNegative | Range::Words(_) => {}
             }
-            if never_none.contains(&argument.name) {
-                bad.push("0");
-            }
-            // An empty list is an error of the model, an empty word is not a number.
             for text in bad {
                 let mut given = arguments(model.example);
-                given.insert(argument.name.to_owned(), text.to_owned());
+                given.insert(argument.name.to_owned(), text.clone());
                 let answer = calc::calc(model.name, &given);
+                // An empty list is an error of the model, an empty word is not a number.
                 let may_be_empty = argument.name == "letters" || argument.name.starts_with("burst");
                 let fine = text.is_empty() && may_be_empty;
                 assert!(answer.is_err() || fine, "{} {}={text:?}: {answer:?}", model.name, argument.name);
@@ -205,4 +198,74 @@ proptest! {
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }
+}
+
+fn hogwash(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hogwash")).args(line.split_whitespace()).output().unwrap()
+}
+
+/// What a command that ends well prints.
+#[track_caller]
+fn printed(line: &str) -> String {
+    let output = hogwash(line);
+    assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn calc_lists_every_model_with_keys_units_ranges_and_source() {
+    insta::assert_snapshot!(printed("calc"));
+    let lines: Vec<serde_json::Value> = printed("calc --message-format json")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), calc::models().count());
+    for (line, model) in lines.iter().zip(calc::models()) {
+        assert_eq!(
+            (&line["v"], &line["type"], &line["model"]),
+            (&1.into(), &"model".into(), &model.name.into())
+        );
+        assert_eq!(line["arguments"][0]["name"], model.arguments[0].name);
+        assert!(line["arguments"][0]["range"] != serde_json::Value::Null, "{line}");
+    }
+    // A model without its arguments is asked what it takes.
+    insta::assert_snapshot!("calc_describes_k_of_n", printed("calc k-of-n"));
+}
+
+#[test]
+fn calc_answers_in_words_and_in_json() {
+    insta::assert_snapshot!("calc_of_k_of_n", printed("calc k-of-n availability=0.999 needed=2 nodes=3"));
+    insta::assert_snapshot!("calc_of_nothing_seen", printed("calc garwood events=0 exposure=8760"));
+    insta::assert_snapshot!(
+        "calc_in_json",
+        printed("calc beta-factor failure=1% beta=5% nodes=3 --message-format json")
+    );
+}
+
+#[test]
+fn calc_refuses_with_the_way_out_and_ends_with_2() {
+    for (line, error) in [
+        ("calc k-of-m a=1", "error: no model is called `k-of-m`; did you mean `k-of-n`?\n"),
+        (
+            "calc k-of-n availability=0.99 neded=2 nodes=3",
+            "error: `k-of-n` has no argument `neded`; did you mean `needed`?\n",
+        ),
+        (
+            "calc k-of-n availability=2 needed=2 nodes=3",
+            "error: `k-of-n`: `availability` is 2: it must be a probability between 0 and 1\n",
+        ),
+        ("calc k-of-n nodes=3 nodes=4", "error: `nodes` is given twice: leave one out\n"),
+    ] {
+        let output = hogwash(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert_eq!(
+            (String::from_utf8(output.stderr).unwrap().as_str(), output.stdout.as_slice()),
+            (error, &b""[..])
+        );
+    }
+    assert!(
+        String::from_utf8(hogwash("calc k-of-n nodes").stderr)
+            .unwrap()
+            .contains("KEY=VALUE, such as nodes=3")
+    );
 }

@@ -1,9 +1,15 @@
 //! What an incident log proves: figures done by hand, logs made from a known truth, and every way in which a log can be wrong.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and writes logs to the machine's disk"
+)]
 
 use hogwash::review::evidence::{self, Evidence, EvidenceError, Fit, Options, Share};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use sim::rng::Stream;
+use std::process::{Command, Output};
 
 const HEAD: &str = "start,end,component,cause\n";
 
@@ -310,4 +316,54 @@ proptest! {
         let _ = read(&text, &Options::default());
         let _ = read(&format!("{HEAD}{text}"), &Options::default());
     }
+}
+
+/// A log in a folder of its own, and the command over it.
+fn evidence_of(log: &str, flags: &[&str]) -> (tempfile::TempDir, Output) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("incidents.csv");
+    std::fs::write(&path, log).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_hogwash")).arg("evidence").arg(path).args(flags).output().unwrap();
+    (folder, output)
+}
+
+#[test]
+fn the_evidence_is_told_in_words() {
+    let flags = ["--watched-from", "2024-01-01", "--watched-until", "2024-01-11", "--components", "4"];
+    let (_folder, output) = evidence_of(SMALL, &flags);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+    let (_folder, output) = evidence_of(SMALL, &["--burst", "10s"]);
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert!(words.contains("beta below "), "no event of several is never a bare zero: {words}");
+    assert!(words.contains("note: `components` was not given"), "{words}");
+}
+
+#[test]
+fn the_evidence_is_told_in_json_and_its_causes_in_a_file() {
+    let file = tempfile::tempdir().unwrap();
+    let events = file.path().join("events.toml");
+    let flags = ["--message-format", "json", "--initiating-events", events.to_str().unwrap()];
+    let (_folder, output) = evidence_of(SMALL, &flags);
+    assert!(output.status.success(), "{output:?}");
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["v"], &line["type"], &line["incidents"]), (&1.into(), &"evidence".into(), &4.into()));
+    assert_eq!(line["clusters"]["events-by-size"], serde_json::json!([2, 1]));
+    let table: toml::Table = std::fs::read_to_string(events).unwrap().parse().unwrap();
+    assert_eq!(table["initiating-event"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_log_that_proves_nothing_ends_with_2_and_every_bad_line() {
+    let (_folder, output) = evidence_of(&format!("{HEAD}never,,a,b\n2024-01-01,2023-01-01,a,b\n"), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("line 2: ") && words.contains("line 3: "), "{words}");
+    assert_eq!(evidence_of("", &[]).1.status.code(), Some(2));
+    assert_eq!(evidence_of(SMALL, &["--confidence", "1"]).1.status.code(), Some(2));
+    let missing =
+        Command::new(env!("CARGO_BIN_EXE_hogwash")).args(["evidence", "nowhere.csv"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8(missing.stderr).unwrap().starts_with("error: cannot read `nowhere.csv`"));
 }

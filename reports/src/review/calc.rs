@@ -13,6 +13,7 @@ pub use arguments::Given;
 use super::models::ModelError;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A model that can be asked by name.
 #[derive(Debug)]
@@ -44,6 +45,41 @@ pub struct Argument {
     pub default: Option<&'static str>,
     /// How its text is read.
     pub kind: Kind,
+    /// What values any question may give it; a model may ask for less, as no more failures than nodes.
+    pub range: Range,
+}
+
+/// The values of an argument, or of each entry of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Range {
+    /// 0 to 1, ends included.
+    Probability,
+    /// Between 0 and 1, ends left out.
+    Open,
+    /// Above 0.
+    Positive,
+    /// 0 or above.
+    NotNegative,
+    /// A whole number between two others, both included.
+    Whole(u64, u64),
+    /// One of a few words.
+    Words(&'static [&'static str]),
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probability => formatter.write_str("0 to 1"),
+            Self::Open => formatter.write_str("above 0, below 1"),
+            Self::Positive => formatter.write_str("above 0"),
+            Self::NotNegative => formatter.write_str("0 or above"),
+            Self::Whole(least, u64::MAX) => write!(formatter, "{least} or above"),
+            Self::Whole(least, most @ 1_000_000..) => write!(formatter, "{least} to {most:e}"),
+            Self::Whole(least, most) => write!(formatter, "{least} to {most}"),
+            Self::Words(words) => formatter.write_str(&words.join(", ")),
+        }
+    }
 }
 
 /// How the text of an argument is read.
@@ -110,7 +146,7 @@ pub enum AnswerValue {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CalcError {
     /// No model has this name.
-    #[error("no model is called `{name}`; {}", hint(nearest.as_deref(), "`hogwash list` and `hogwash calc` name all of them"))]
+    #[error("no model is called `{name}`; {}", hint(nearest.as_deref(), "`hogwash calc` names all of them"))]
     UnknownModel {
         /// What was typed.
         name: String,
@@ -202,7 +238,32 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Strin
 
 impl Argument {
     const fn new(name: &'static str, kind: Kind, unit: &'static str, meaning: &'static str) -> Self {
-        Self { name, meaning, unit, default: None, kind }
+        let range = match kind {
+            Kind::Number | Kind::Numbers | Kind::Times => Range::NotNegative,
+            Kind::Count | Kind::Counts => Range::Whole(0, u64::MAX),
+            Kind::Choice(words) => Range::Words(words),
+        };
+        Self { name, meaning, unit, default: None, kind, range }
+    }
+
+    /// The same argument, from 0 to 1.
+    const fn probability(self) -> Self {
+        Self { range: Range::Probability, ..self }
+    }
+
+    /// The same argument, from 0 to 1 without the ends.
+    const fn open(self) -> Self {
+        Self { range: Range::Open, ..self }
+    }
+
+    /// The same argument, above 0.
+    const fn positive(self) -> Self {
+        Self { range: Range::Positive, ..self }
+    }
+
+    /// The same argument, between two whole numbers.
+    const fn whole(self, least: u64, most: u64) -> Self {
+        Self { range: Range::Whole(least, most), ..self }
     }
 
     /// The same argument, optional.

@@ -1,6 +1,6 @@
 //! Models of what data prove: intervals, clean hours, fitted laws.
 
-use super::{AnswerField, AnswerValue, Argument, Given, Kind, Model, number, words};
+use super::{AnswerField, AnswerValue, Argument, Given, Kind, Model, Range, number, words};
 use crate::review::models::lifetimes::{self, Observation};
 use crate::review::models::survival::{kaplan_meier, percentile};
 use crate::review::models::{Interval, ModelError, intervals, real};
@@ -11,9 +11,12 @@ const CONFIDENCE: Argument = Argument {
     unit: "1",
     default: Some("0.95"),
     kind: Kind::Number,
+    range: Range::Open,
 };
-const SUCCESSES: Argument = Argument::new("successes", Kind::Count, "1", "how often it happened");
-const TRIALS: Argument = Argument::new("trials", Kind::Count, "1", "how often it could have");
+const SUCCESSES: Argument =
+    Argument::new("successes", Kind::Count, "1", "how often it happened").whole(0, 1_000_000_000);
+const TRIALS: Argument =
+    Argument::new("trials", Kind::Count, "1", "how often it could have").whole(1, 1_000_000_000);
 const TIMES: Argument =
     Argument::new("times", Kind::Times, "any", "times; a plus after one means that watching ended there");
 
@@ -30,7 +33,7 @@ pub(super) const MODELS: &[Model] = &[
         name: "wilson",
         summary: "interval for a probability that covers it about as often as stated",
         source: "Wilson 1927",
-        arguments: &[SUCCESSES, TRIALS, CONFIDENCE],
+        arguments: &[SUCCESSES.whole(0, u64::MAX), TRIALS.whole(1, u64::MAX), CONFIDENCE],
         example: "successes=3 trials=1000",
         answer: |given| proportion(given, intervals::wilson),
     },
@@ -39,8 +42,9 @@ pub(super) const MODELS: &[Model] = &[
         summary: "interval for the rate of events that come at random",
         source: "Garwood 1936",
         arguments: &[
-            Argument::new("events", Kind::Count, "1", "events seen"),
-            Argument::new("exposure", Kind::Number, "h", "how long was watched, all units together"),
+            Argument::new("events", Kind::Count, "1", "events seen").whole(0, 1_000_000),
+            Argument::new("exposure", Kind::Number, "h", "how long was watched, all units together")
+                .positive(),
             CONFIDENCE,
         ],
         example: "events=3 exposure=8760",
@@ -56,8 +60,10 @@ pub(super) const MODELS: &[Model] = &[
         summary: "what hours without a failure prove, and how many would prove a target",
         source: "the zero-failure bound, MTTF >= T / −ln(1 − confidence)",
         arguments: &[
-            Argument::new("hours", Kind::Number, "h", "hours watched without a failure"),
-            Argument::new("target", Kind::Number, "h", "mean time to failure to be shown").or("hours"),
+            Argument::new("hours", Kind::Number, "h", "hours watched without a failure").positive(),
+            Argument::new("target", Kind::Number, "h", "mean time to failure to be shown")
+                .positive()
+                .or("hours"),
             CONFIDENCE,
         ],
         example: "hours=8760 target=10000",
@@ -78,8 +84,8 @@ pub(super) const MODELS: &[Model] = &[
         summary: "mean time to failure at a constant rate, watched for a fixed time",
         source: "Meeker & Escobar 1998, chapter 7; time-terminated",
         arguments: &[
-            Argument::new("failures", Kind::Count, "1", "failures seen"),
-            Argument::new("hours", Kind::Number, "h", "how long was watched, all units together"),
+            Argument::new("failures", Kind::Count, "1", "failures seen").whole(0, 1_000_000),
+            Argument::new("hours", Kind::Number, "h", "how long was watched, all units together").positive(),
             CONFIDENCE,
         ],
         example: "failures=5 hours=1000",

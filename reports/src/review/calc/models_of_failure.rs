@@ -10,13 +10,17 @@ use crate::review::models::{
 };
 
 const FAILURE: Argument =
-    Argument::new("failure", Kind::Number, "1", "probability that one node fails in the period meant");
-const REPLICAS: Argument = Argument::new("replicas", Kind::Count, "1", "how many replicas");
-const NODES: Argument = Argument::new("nodes", Kind::Count, "1", "how many nodes");
-const FAILURES: Argument =
-    Argument::new("failures", Kind::Count, "1", "how many failures are too many").or("nodes");
-const REPLICATION: Argument = Argument::new("replication", Kind::Count, "1", "replicas of each chunk");
-const FAILED: Argument = Argument::new("failed", Kind::Count, "1", "nodes down at once");
+    Argument::new("failure", Kind::Number, "1", "probability that one node fails in the period meant")
+        .probability();
+const REPLICAS: Argument =
+    Argument::new("replicas", Kind::Count, "1", "how many replicas").whole(1, 1_000_000);
+const NODES: Argument = Argument::new("nodes", Kind::Count, "1", "how many nodes").whole(1, 1_000_000);
+const FAILURES: Argument = Argument::new("failures", Kind::Count, "1", "how many failures are too many")
+    .whole(1, 1_000_000)
+    .or("nodes");
+const REPLICATION: Argument =
+    Argument::new("replication", Kind::Count, "1", "replicas of each chunk").whole(1, 32);
+const FAILED: Argument = Argument::new("failed", Kind::Count, "1", "nodes down at once").whole(0, 1_000_000);
 
 pub(super) const MODELS: &[Model] = &[
     Model {
@@ -35,8 +39,9 @@ pub(super) const MODELS: &[Model] = &[
         summary: "the share of time that fewer than the needed nodes are up, if they fail independently",
         source: "Barlow & Proschan 1975, k-out-of-n systems",
         arguments: &[
-            Argument::new("availability", Kind::Number, "1", "share of time that one node is up"),
-            Argument::new("needed", Kind::Count, "1", "nodes that must be up"),
+            Argument::new("availability", Kind::Number, "1", "share of time that one node is up")
+                .probability(),
+            Argument::new("needed", Kind::Count, "1", "nodes that must be up").whole(1, 100_000_000),
             NODES,
         ],
         example: "availability=0.999 needed=2 nodes=3",
@@ -54,7 +59,7 @@ pub(super) const MODELS: &[Model] = &[
         summary: "how many independent replicas would fail together as rarely",
         source: "ln P(all) / ln P, after NUREG/CR-5485",
         arguments: &[
-            Argument::new("all-fail", Kind::Number, "1", "probability that all replicas fail"),
+            Argument::new("all-fail", Kind::Number, "1", "probability that all replicas fail").open(),
             FAILURE,
         ],
         example: "all-fail=5e-4 failure=0.01",
@@ -69,7 +74,8 @@ pub(super) const MODELS: &[Model] = &[
         source: "NUREG/CR-4780 (Mosleh et al. 1988)",
         arguments: &[
             FAILURE,
-            Argument::new("beta", Kind::Number, "1", "share of a node's failures that take all"),
+            Argument::new("beta", Kind::Number, "1", "share of a node's failures that take all")
+                .probability(),
             NODES,
             FAILURES,
         ],
@@ -93,8 +99,11 @@ pub(super) const MODELS: &[Model] = &[
                 Kind::Numbers,
                 "1",
                 "beta,gamma,…: chance that a cause which took k nodes takes one more",
-            ),
-            Argument::new("failures", Kind::Count, "1", "how many failures are too many").or("1"),
+            )
+            .probability(),
+            Argument::new("failures", Kind::Count, "1", "how many failures are too many")
+                .whole(1, 1_000_000)
+                .or("1"),
         ],
         example: "failure=1e-3 letters=0.1,0.5,0.9 failures=4",
         answer: |given| {
@@ -114,7 +123,8 @@ pub(super) const MODELS: &[Model] = &[
                 Kind::Numbers,
                 "1",
                 "share of failure events that took exactly 1, 2, … m nodes",
-            ),
+            )
+            .probability(),
             Argument::new(
                 "testing",
                 Kind::Choice(&["non-staggered", "staggered"]),
@@ -122,7 +132,9 @@ pub(super) const MODELS: &[Model] = &[
                 "how nodes were tested",
             )
             .or("non-staggered"),
-            Argument::new("failures", Kind::Count, "1", "how many failures are too many").or("1"),
+            Argument::new("failures", Kind::Count, "1", "how many failures are too many")
+                .whole(1, 1_000_000)
+                .or("1"),
         ],
         example: "failure=1e-3 alphas=0.95,0.03,0.02 failures=3",
         answer: |given| {
@@ -175,7 +187,8 @@ pub(super) const MODELS: &[Model] = &[
         source: "Skellam 1948",
         arguments: &[
             FAILURE,
-            Argument::new("correlation", Kind::Number, "1", "correlation of two nodes' failures"),
+            Argument::new("correlation", Kind::Number, "1", "correlation of two nodes' failures")
+                .probability(),
             NODES,
             FAILURES,
         ],
@@ -193,9 +206,9 @@ pub(super) const MODELS: &[Model] = &[
         summary: "data loss of a group of replicas that fail and are rebuilt",
         source: "Markov chain; NOMDL of Greenan, Plank & Wylie, HotStorage 2010",
         arguments: &[
-            REPLICAS,
-            Argument::new("mttf", Kind::Number, "h", "mean time to failure of a replica"),
-            Argument::new("mttr", Kind::Number, "h", "mean time to rebuild a replica"),
+            REPLICAS.whole(1, 32),
+            Argument::new("mttf", Kind::Number, "h", "mean time to failure of a replica").positive(),
+            Argument::new("mttr", Kind::Number, "h", "mean time to rebuild a replica").positive(),
             Argument::new(
                 "repair",
                 Kind::Choice(&["parallel", "serial"]),
@@ -203,8 +216,9 @@ pub(super) const MODELS: &[Model] = &[
                 "all failed ones at once, or one by one",
             )
             .or("parallel"),
-            Argument::new("horizon", Kind::Number, "h", "how long is looked ahead").or("8766"),
+            Argument::new("horizon", Kind::Number, "h", "how long is looked ahead").positive().or("8766"),
             Argument::new("lost-share", Kind::Number, "1", "share of the group's bytes that a loss takes")
+                .probability()
                 .or("1"),
         ],
         example: "replicas=3 mttf=87660 mttr=24",
@@ -218,7 +232,8 @@ pub(super) const MODELS: &[Model] = &[
             NODES,
             REPLICATION,
             FAILED,
-            Argument::new("scatter-width", Kind::Count, "1", "nodes that hold replicas of one node's chunks"),
+            Argument::new("scatter-width", Kind::Count, "1", "nodes that hold replicas of one node's chunks")
+                .whole(1, 999_999),
         ],
         example: "nodes=5000 replication=3 failed=50 scatter-width=10",
         answer: copysets_and_windows,
@@ -227,7 +242,12 @@ pub(super) const MODELS: &[Model] = &[
         name: "random-placement",
         summary: "the chance of any loss when some nodes are down at once, each chunk on nodes drawn anew; exact",
         source: "Cidon et al., USENIX ATC 2013, section 2",
-        arguments: &[NODES, REPLICATION, FAILED, Argument::new("chunks", Kind::Number, "1", "chunks stored")],
+        arguments: &[
+            NODES,
+            REPLICATION,
+            FAILED,
+            Argument::new("chunks", Kind::Number, "1", "chunks stored").positive(),
+        ],
         example: "nodes=5000 replication=3 failed=50 chunks=1.3e7",
         answer: |given| {
             let outage = outage(given);
@@ -259,11 +279,15 @@ pub(super) const MODELS: &[Model] = &[
         summary: "mean time until a stripe of replicas is lost, under bursts of node failures",
         source: "Ford et al., OSDI 2010, section 6; the defaults are calibrated to its table",
         arguments: &[
-            REPLICAS,
+            REPLICAS.whole(1, 32),
             Argument::new("failures-per-day", Kind::Number, "1/d", "failures of one replica by itself")
+                .positive()
                 .or("0.0081345"),
-            Argument::new("repairs-per-day", Kind::Number, "1/d", "repairs, one at a time").or("66.0134"),
+            Argument::new("repairs-per-day", Kind::Number, "1/d", "repairs, one at a time")
+                .positive()
+                .or("66.0134"),
             Argument::new("burst-every", Kind::Numbers, "d", "mean time between bursts, for each class")
+                .positive()
                 .or("47.80,2069.8"),
             Argument::new(
                 "burst-takes",
@@ -271,6 +295,7 @@ pub(super) const MODELS: &[Model] = &[
                 "1",
                 "chance that a burst takes a replica, for each class",
             )
+            .probability()
             .or("0.0117274,0.0608053"),
         ],
         example: "replicas=3",
@@ -281,16 +306,18 @@ pub(super) const MODELS: &[Model] = &[
         summary: "the share of time that too few servers are up, when racks fail whole",
         source: "total probability over the racks that are down",
         arguments: &[
-            Argument::new("racks", Kind::Count, "1", "how many racks"),
-            Argument::new("servers-per-rack", Kind::Count, "1", "servers in each"),
-            Argument::new("needed", Kind::Count, "1", "servers that must be up"),
-            Argument::new("rack-unavailability", Kind::Number, "1", "share of time that a rack is down"),
+            Argument::new("racks", Kind::Count, "1", "how many racks").whole(1, 10_000),
+            Argument::new("servers-per-rack", Kind::Count, "1", "servers in each").whole(1, 10_000),
+            Argument::new("needed", Kind::Count, "1", "servers that must be up").whole(1, 100_000_000),
+            Argument::new("rack-unavailability", Kind::Number, "1", "share of time that a rack is down")
+                .probability(),
             Argument::new(
                 "server-unavailability",
                 Kind::Number,
                 "1",
                 "share of time that a server is down by itself",
             )
+            .probability()
             .or("0"),
         ],
         example: "racks=5 servers-per-rack=8 needed=32 rack-unavailability=5e-4",
@@ -312,7 +339,7 @@ pub(super) const MODELS: &[Model] = &[
         name: "typical-year",
         summary: "machines down together for the shared events of a cluster's first year",
         source: "Dean 2008, a new cluster of 1800 machines",
-        arguments: &[Argument::new("machines", Kind::Count, "1", "machines drawn at random")],
+        arguments: &[Argument::new("machines", Kind::Count, "1", "machines drawn at random").whole(1, 1_000)],
         example: "machines=3",
         answer: |given| {
             let machines = given.count("machines");

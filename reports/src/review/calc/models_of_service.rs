@@ -7,7 +7,7 @@ use crate::review::models::queueing::{self, Queue};
 use crate::review::models::rollout::Rollout;
 use crate::review::models::{ModelError, count, non_negative};
 
-const ARRIVALS: Argument = Argument::new("arrivals", Kind::Number, "1/s", "requests that come");
+const ARRIVALS: Argument = Argument::new("arrivals", Kind::Number, "1/s", "requests that come").positive();
 
 pub(super) const MODELS: &[Model] = &[
     Model {
@@ -16,9 +16,9 @@ pub(super) const MODELS: &[Model] = &[
         source: "Erlang 1917; Gross et al. 2008, chapter 2",
         arguments: &[
             ARRIVALS,
-            Argument::new("services", Kind::Number, "1/s", "requests that one server can do"),
-            Argument::new("servers", Kind::Count, "1", "how many servers"),
-            Argument::new("quantile", Kind::Number, "1", "which percentile of the wait").or("0.99"),
+            Argument::new("services", Kind::Number, "1/s", "requests that one server can do").positive(),
+            Argument::new("servers", Kind::Count, "1", "how many servers").whole(1, 10_000_000),
+            Argument::new("quantile", Kind::Number, "1", "which percentile of the wait").open().or("0.99"),
         ],
         example: "arrivals=10000 services=10 servers=1024",
         answer: |given| {
@@ -38,8 +38,8 @@ pub(super) const MODELS: &[Model] = &[
         source: "gambler's ruin; the known answer of rare-event methods",
         arguments: &[
             ARRIVALS,
-            Argument::new("services", Kind::Number, "1/s", "requests that the server can do"),
-            Argument::new("level", Kind::Count, "1", "the level"),
+            Argument::new("services", Kind::Number, "1/s", "requests that the server can do").positive(),
+            Argument::new("level", Kind::Count, "1", "the level").whole(1, 1_000_000),
         ],
         example: "arrivals=1 services=2 level=20",
         answer: |given| {
@@ -56,9 +56,10 @@ pub(super) const MODELS: &[Model] = &[
         summary: "how far a bad change gets before it is noticed",
         source: "SRE Workbook 2018, chapter 16, with exponential detection",
         arguments: &[
-            Argument::new("stages", Kind::Numbers, "1", "share of the fleet at each stage"),
+            Argument::new("stages", Kind::Numbers, "1", "share of the fleet at each stage").probability(),
             Argument::new("soak", Kind::Number, "h", "how long each stage is watched"),
-            Argument::new("detection", Kind::Number, "h", "mean time to notice, once there is a symptom"),
+            Argument::new("detection", Kind::Number, "h", "mean time to notice, once there is a symptom")
+                .positive(),
             Argument::new("dormant", Kind::Number, "h", "how long the fault shows no symptom").or("0"),
         ],
         example: "stages=1%,10%,50%,100% soak=1 detection=1",
@@ -82,9 +83,10 @@ pub(super) const MODELS: &[Model] = &[
         source: "M/G/∞ (Takács 1962)",
         arguments: &[
             Argument::new("requests", Kind::Number, "1/min", "poison requests"),
-            Argument::new("retries", Kind::Count, "1", "retries of each, on other servers"),
-            Argument::new("restart", Kind::Number, "s", "how long a crashed server is away"),
-            Argument::new("servers", Kind::Count, "1", "servers that may be down"),
+            Argument::new("retries", Kind::Count, "1", "retries of each, on other servers")
+                .whole(0, 1_000_000),
+            Argument::new("restart", Kind::Number, "s", "how long a crashed server is away").positive(),
+            Argument::new("servers", Kind::Count, "1", "servers that may be down").whole(0, 1_000_000),
         ],
         example: "requests=1 retries=3 restart=120 servers=8",
         answer: |given| {
@@ -105,16 +107,20 @@ pub(super) const MODELS: &[Model] = &[
         source: "Bronson et al., HotOS 2021, section 2",
         arguments: &[
             ARRIVALS,
-            Argument::new("services", Kind::Number, "1/s", "requests that the server can do"),
-            Argument::new("timeout", Kind::Number, "s", "how long a client waits"),
+            Argument::new("services", Kind::Number, "1/s", "requests that the server can do").positive(),
+            Argument::new("timeout", Kind::Number, "s", "how long a client waits").positive(),
             Argument::new("stall", Kind::Number, "s", "how long the server stops"),
             Argument::new("safeguard", Kind::Choice(SAFEGUARDS), "", "what stands against it").or("none"),
-            Argument::new("queue-cap", Kind::Count, "1", "places in the queue, for `queue-cap`").or("250"),
+            Argument::new("queue-cap", Kind::Count, "1", "places in the queue, for `queue-cap`")
+                .whole(1, 1_000_000_000)
+                .or("250"),
             Argument::new("retry-share", Kind::Number, "1", "retries a new request, for `retry-budget`")
                 .or("0.05"),
             Argument::new("retry-burst", Kind::Number, "1", "unused retries kept, for `retry-budget`")
                 .or("50"),
-            Argument::new("horizon", Kind::Number, "s", "how long is looked on after the stall").or("600"),
+            Argument::new("horizon", Kind::Number, "s", "how long is looked on after the stall")
+                .positive()
+                .or("600"),
             Argument::new("seed", Kind::Count, "", "seed of the arrivals").or("0"),
         ],
         example: "arrivals=280 services=300 timeout=1 stall=10 safeguard=newest-first",
