@@ -332,3 +332,28 @@ fn a_branch_is_the_same_run_up_to_its_moment_and_another_from_there() {
     assert_eq!(common(&one, &other), before + 1);
     assert_eq!(one, branch(8, 1));
 }
+
+#[test]
+fn a_world_leaves_no_task_behind() {
+    let held = Arc::new(());
+    let shared = held.clone();
+    let crash = fault(5, 6, Inject::Crash(on_server()));
+    run(&plan(vec![crash]), move |_| {
+        let held = shared.clone();
+        Box::pin(async move {
+            let (one, other, third) = (held.clone(), held.clone(), held.clone());
+            sim::task::spawn(async move {
+                let _held = one;
+                std::future::pending::<()>().await;
+            });
+            sim::task::spawn(async move {
+                let _held = other;
+                sleep(Duration::from_secs(3600)).await;
+            });
+            let listener = sim::net::TcpListener::bind(7).await.unwrap();
+            drop(listener.accept().await);
+            drop(third);
+        })
+    });
+    assert_eq!(Arc::strong_count(&held), 1, "tasks that wait when a world ends are dropped with it");
+}
