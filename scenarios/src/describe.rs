@@ -78,7 +78,13 @@ fn what(inject: &Inject) -> String {
 }
 
 fn link(from: &[String], to: &[String], both_ways: bool) -> String {
-    if both_ways {
+    // Those on both sides keep their links among themselves, so that "a rack and all" is a rack and the others.
+    let within = from.iter().all(|node| to.contains(node));
+    let others: Vec<String> = to.iter().filter(|node| !(within && from.contains(node))).cloned().collect();
+    let to = &others;
+    if both_ways && (from.len() > 1 || to.len() > 1) {
+        format!("between {} on one side and {} on the other", list(from), list(to))
+    } else if both_ways {
         format!("between {} and {}", list(from), list(to))
     } else {
         format!("from {} to {}", list(from), list(to))
@@ -142,6 +148,12 @@ mod tests {
         assert_eq!(
             spell(Inject::Cut(cut)),
             "nothing passes from queue-1 to queue-2 and queue-3 from 20.5s to 30s"
+        );
+        let to = names(&["queue-1", "queue-2", "queue-3"]);
+        let cut = Cut { from: names(&["queue-2"]), to, both_ways: true };
+        assert_eq!(
+            spell(Inject::Cut(cut)),
+            "nothing passes between queue-2 on one side and queue-1 and queue-3 on the other from 20.5s to 30s"
         );
         let step = ClockStep { nodes: names(&["api-1"]), by_ns: -2_000_000_000 };
         assert_eq!(
