@@ -167,3 +167,26 @@ fn a_second_interrupt_ends_at_once() {
     assert_eq!(output.status.code(), Some(130));
     assert!(output.stdout.is_empty(), "the run was not waited for");
 }
+
+#[test]
+fn shrinking_that_is_interrupted_keeps_the_smallest_so_far() {
+    let folder = tempfile::tempdir().unwrap();
+    let hogwash = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hogwash"));
+        command.args(arguments).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    hogwash(&["run", scenario().to_str().unwrap(), "--variant", "unsafe"]).output().unwrap();
+    let mut child = hogwash(&["shrink", "latest", "--message-format", "json"]).spawn().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(errors.next().unwrap().starts_with("shrinking 1 fault, "));
+    signal(&child, "INT");
+    let told = errors.find(|line| line.starts_with("interrupted: "));
+    assert_eq!(told.unwrap(), "interrupted: the smallest plan so far is kept; once more ends at once");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let (_, last) = said(&output);
+    assert_eq!((&last["type"], &last["interrupted"]), (&"shrink-finished".into(), &true.into()));
+    assert_eq!(last["complete"], false);
+    assert!(folder.path().join(last["plan"].as_str().unwrap()).is_file());
+}

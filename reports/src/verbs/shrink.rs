@@ -61,13 +61,14 @@ fn show(shrunk: &Shrunk) {
 
 /// Where it is, and how to see it again.
 fn end(program: &Program, shrunk: &Shrunk, saved: Option<&Path>, interrupted: bool) {
-    let kept = shrunk.report.stored.as_ref().map(|stored| stored.folder.display().to_string());
+    let kept = shrunk.report.stored.as_ref();
     if program.json() {
+        let plan = kept.map(|kept| kept.plan_path().display().to_string());
         println!(
             "{}",
             json!({"v": 1, "type": "shrink-finished", "runs": shrunk.runs, "complete": shrunk.complete,
                 "before": shrunk.before, "after": shrunk.after, "invariant": shrunk.broken.invariant,
-                "fingerprint": shrunk.broken.fingerprint, "plan": kept, "saved": saved, "interrupted": interrupted})
+                "fingerprint": shrunk.broken.fingerprint, "plan": plan, "saved": saved, "interrupted": interrupted})
         );
         return;
     }
@@ -78,7 +79,7 @@ fn end(program: &Program, shrunk: &Shrunk, saved: Option<&Path>, interrupted: bo
         println!("  saved as {}", saved.display());
     }
     if let Some(kept) = kept {
-        println!("Reproduce with: {} replay {kept}", program.call());
+        println!("Reproduce with: {} replay {}", program.call(), kept.folder.display());
     }
 }
 
