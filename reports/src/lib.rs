@@ -3,8 +3,7 @@
 //! [`main`] gives any [`Stack`] the whole command line; the image stack is only its first user.
 //!
 //! What is absent: no law, no fault, no service. This is the only crate that prints.
-#![expect(clippy::print_stderr, reason = "the one crate that prints")]
-#![cfg_attr(not(live), expect(clippy::print_stdout, reason = "the one crate that prints"))]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one crate that prints")]
 #![cfg_attr(live, expect(dead_code, reason = "the live build only serves, so nothing shows runs"))]
 
 pub mod cli;
