@@ -27,7 +27,7 @@ pub mod replay;
 #[cfg(not(live))]
 pub mod runner;
 pub mod scenario;
-mod section;
+pub mod section;
 #[cfg(not(live))]
 pub mod shrink;
 pub mod store;

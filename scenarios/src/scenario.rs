@@ -3,11 +3,13 @@
 mod faults;
 mod nodes;
 mod overlay;
+mod topology;
 
 pub use faults::{FaultSpec, Injection, Targets};
 pub(crate) use nodes::{CORES_MAX, DRIFT_MAX, MEMORY_MAX_BYTES, NODES_MAX, check_kind, expand};
 pub use nodes::{Placement, RoleChange, RoleNodes};
 pub(crate) use overlay::overlay;
+pub use topology::{events_injection, topology};
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::error::ScenarioError;
@@ -132,7 +134,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
     let disk = root.section("disk", "the disk").map(|section| overlay(&section, false));
     let settings = settings(root, "settings", stack);
     let expect = expectations(root);
-    let variants = variants(root, stack);
+    let variants = variants(root, "variant", stack);
     let worlds = worlds(&nodes, &variants);
     check_worlds(root, &worlds, clients.unwrap_or(0));
     let faults = faults::read(root, duration.as_ref().map(|duration| *duration.get_ref()), &worlds);
@@ -275,9 +277,10 @@ pub(crate) fn expectations(section: &Section<'_>) -> BTreeMap<String, Expectatio
     expect
 }
 
-fn variants(root: &Section<'_>, stack: &dyn Stack) -> Vec<Variant> {
+/// The tables at `key` as variants of what the file is about.
+pub fn variants(root: &Section<'_>, key: &str, stack: &dyn Stack) -> Vec<Variant> {
     let mut variants: Vec<Variant> = Vec::new();
-    for section in root.sections("variant", "a variant") {
+    for section in root.sections(key, &format!("a {key}")) {
         let name = section.need("name", "name = \"what-is-off\"", value::text);
         let why = section.need("why", "why = \"what this shows\"", value::text);
         let settings = settings(&section, "set", stack);
@@ -286,8 +289,8 @@ fn variants(root: &Section<'_>, stack: &dyn Stack) -> Vec<Variant> {
         if let Some(name) = &name
             && variants.iter().any(|variant| variant.name == *name.get_ref())
         {
-            let title = format!("two variants are called `{}`", name.get_ref());
-            root.log.push(Diagnostic::new(name.span(), title, "taken by a variant above"));
+            let title = format!("two {key}s are called `{}`", name.get_ref());
+            root.log.push(Diagnostic::new(name.span(), title, format!("taken by a {key} above")));
         }
         section.finish();
         if let (Some(name), Some(why)) = (name, why) {

@@ -16,24 +16,27 @@ const MARKED_MAX: usize = 60;
 
 /// The problems found so far.
 #[derive(Default)]
-pub(crate) struct Log(RefCell<Vec<Diagnostic>>);
+pub struct Log(RefCell<Vec<Diagnostic>>);
 
 impl Log {
-    pub(crate) fn push(&self, problem: Diagnostic) {
+    /// One more problem.
+    pub fn push(&self, problem: Diagnostic) {
         self.0.borrow_mut().push(problem);
     }
 
-    pub(crate) fn into_problems(self) -> Vec<Diagnostic> {
+    /// All of them.
+    pub fn into_problems(self) -> Vec<Diagnostic> {
         self.0.into_inner()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 }
 
 /// Parses `source`; syntax errors go to `log`, and what could be read is given all the same.
-pub(crate) fn parse<'a>(source: &'a str, log: &Log) -> Spanned<DeTable<'a>> {
+pub fn parse<'a>(source: &'a str, log: &Log) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(source);
     // After the first in a line, and after a few lines, they tell of the recovery rather than of the file.
     let mut lines = BTreeSet::new();
@@ -49,10 +52,11 @@ pub(crate) fn parse<'a>(source: &'a str, log: &Log) -> Spanned<DeTable<'a>> {
 }
 
 /// One table of a file.
-pub(crate) struct Section<'a> {
-    pub(crate) log: &'a Log,
+pub struct Section<'a> {
+    /// Where problems go.
+    pub log: &'a Log,
     /// Where it begins; absent for the whole file.
-    pub(crate) place: Option<Range<usize>>,
+    pub place: Option<Range<usize>>,
     table: &'a DeTable<'a>,
     what: String,
     known: RefCell<BTreeSet<String>>,
@@ -60,7 +64,7 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The file's outermost table; `what` names it in messages, as "a scenario".
-    pub(crate) fn root(table: &'a DeTable<'a>, what: &str, log: &'a Log) -> Self {
+    pub fn root(table: &'a DeTable<'a>, what: &str, log: &'a Log) -> Self {
         Self { log, place: None, table, what: what.to_owned(), known: RefCell::default() }
     }
 
@@ -69,13 +73,13 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the table has `key`; asking makes the key known.
-    pub(crate) fn raw(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+    pub fn raw(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().insert(key.to_owned());
         self.table.get(key)
     }
 
     /// The value of `key`, where it is there and `convert` takes it.
-    pub(crate) fn get<T>(
+    pub fn get<T>(
         &self,
         key: &str,
         convert: impl FnOnce(&DeValue<'a>) -> Result<T, Wrong>,
@@ -91,7 +95,7 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Self::get`], and a problem where the key is missing.
-    pub(crate) fn need<T>(
+    pub fn need<T>(
         &self,
         key: &str,
         example: &str,
@@ -104,7 +108,7 @@ impl<'a> Section<'a> {
     }
 
     /// Says that `key` is missing; `example` is a line that would do.
-    pub(crate) fn missing(&self, key: &str, example: &str) {
+    pub fn missing(&self, key: &str, example: &str) {
         let title = format!("{} needs `{key}`", self.what);
         let problem = match &self.place {
             Some(place) => {
@@ -117,13 +121,13 @@ impl<'a> Section<'a> {
     }
 
     /// The table at `key`.
-    pub(crate) fn section(&self, key: &str, what: &str) -> Option<Self> {
+    pub fn section(&self, key: &str, what: &str) -> Option<Self> {
         let value = self.raw(key)?;
         self.table_of(key, value, what)
     }
 
     /// The tables at `key`, an array of them.
-    pub(crate) fn sections(&self, key: &str, what: &str) -> Vec<Self> {
+    pub fn sections(&self, key: &str, what: &str) -> Vec<Self> {
         let Some(value) = self.raw(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             let expected = format!("a list of tables, each headed `[[{key}]]`");
@@ -134,7 +138,7 @@ impl<'a> Section<'a> {
     }
 
     /// All entries of a table whose keys are free, each made known.
-    pub(crate) fn entries(
+    pub fn entries(
         &self,
     ) -> impl Iterator<Item = (Spanned<&'a str>, &'a Spanned<DeValue<'a>>)> + use<'a, '_> {
         self.table.iter().map(|(key, value)| {
@@ -144,7 +148,7 @@ impl<'a> Section<'a> {
     }
 
     /// `value`, which `key` names, as a table.
-    pub(crate) fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>, what: &str) -> Option<Self> {
+    pub fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>, what: &str) -> Option<Self> {
         match value.get_ref() {
             DeValue::Table(table) => Some(self.within(table, value.span(), what)),
             _ => {
@@ -155,14 +159,14 @@ impl<'a> Section<'a> {
     }
 
     /// Says that `key` has a wrong value.
-    pub(crate) fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wrong: Wrong) {
+    pub fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wrong: Wrong) {
         let label = format!("expected {}, found {}", wrong.expected, value::found(value.get_ref()));
         let title = format!("`{key}` has a wrong value");
         self.log.push(Diagnostic::new(value.span(), title, label).helps(wrong.help));
     }
 
     /// Ends the reading: every key that nobody asked for is a problem.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let known = self.known.borrow();
         for (key, _) in self.table.iter() {
             let name = key.get_ref().as_ref();
@@ -174,7 +178,7 @@ impl<'a> Section<'a> {
 }
 
 /// A problem: `name` is no `sort` (key, role, kind of fault) that `of` has; its `choices` are.
-pub(crate) fn unknown<'a>(
+pub fn unknown<'a>(
     span: Range<usize>,
     sort: &str,
     name: &str,

@@ -140,6 +140,12 @@ pub fn fingerprint(law: &str, shape: &str) -> String {
     format!("{law}-{}", &blake3::hash(format!("{law}\n{shape}").as_bytes()).to_hex()[..8])
 }
 
+/// The BLAKE3 of this program's file, in part: what tells two builds apart.
+pub fn program_digest() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
+    blake3::hash(&program).to_hex()[..16].to_owned()
+}
+
 /// The BLAKE3 of a plan's file, in part.
 pub fn plan_digest(plan: &Plan) -> String {
     digest_of_plan(plan_file::write(plan).as_bytes())

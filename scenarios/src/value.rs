@@ -25,24 +25,28 @@ impl<T: Copy + PartialEq> Between<T> {
 }
 
 /// What a value should have been.
-pub(crate) struct Wrong {
-    pub(crate) expected: String,
-    pub(crate) help: Vec<String>,
+pub struct Wrong {
+    /// What was expected.
+    pub expected: String,
+    /// Ways out.
+    pub help: Vec<String>,
 }
 
 impl Wrong {
-    pub(crate) fn expected(expected: impl Into<String>) -> Self {
+    /// Something else was expected.
+    pub fn expected(expected: impl Into<String>) -> Self {
         Self { expected: expected.into(), help: Vec::new() }
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// With a way out.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
     }
 }
 
 /// What stands in the file, for "expected …, found …".
-pub(crate) fn found(value: &DeValue<'_>) -> String {
+pub fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) if text.chars().count() > 40 => "a long text".to_owned(),
         DeValue::String(text) => format!("`{:?}`", text.as_ref()),
@@ -56,7 +60,7 @@ pub(crate) fn found(value: &DeValue<'_>) -> String {
 }
 
 /// Any text but an empty one.
-pub(crate) fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
+pub fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
     match value {
         DeValue::String(text) if !text.trim().is_empty() => Ok(text.to_string()),
         _ => Err(Wrong::expected("a text")),
@@ -64,19 +68,19 @@ pub(crate) fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
 }
 
 /// A list of texts.
-pub(crate) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
     let wrong = || Wrong::expected("a list of texts");
     let DeValue::Array(items) = value else { return Err(wrong()) };
     items.iter().map(|item| text(item.get_ref()).map_err(|_| wrong())).collect()
 }
 
 /// `true` or `false`.
-pub(crate) fn flag(value: &DeValue<'_>) -> Result<bool, Wrong> {
+pub fn flag(value: &DeValue<'_>) -> Result<bool, Wrong> {
     value.as_bool().ok_or_else(|| Wrong::expected("`true` or `false`"))
 }
 
 /// A whole number of `least` to `most`.
-pub(crate) fn whole(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
+pub fn whole(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
     move |value| {
         let number = match value {
             DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
@@ -88,7 +92,7 @@ pub(crate) fn whole(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u6
 }
 
 /// A number of `least` to `most`.
-pub(crate) fn number(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
+pub fn number(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
     move |value| {
         let inside = number_of(value).filter(|number| (least..=most).contains(number));
         inside.ok_or_else(|| Wrong::expected(format!("a number from {least} to {most}")))
@@ -104,7 +108,7 @@ fn number_of(value: &DeValue<'_>) -> Option<f64> {
 }
 
 /// A duration of `least` to `most`, in nanoseconds.
-pub(crate) fn duration(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
+pub fn duration(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
     move |value| {
         let length = durations(value)?.fixed().filter(|length| (least..=most).contains(length));
         length.ok_or_else(|| {
@@ -115,19 +119,19 @@ pub(crate) fn duration(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result
 }
 
 /// A duration such as `20s`, or a range such as `20s..40s`.
-pub(crate) fn durations(value: &DeValue<'_>) -> Result<Between<u64>, Wrong> {
+pub fn durations(value: &DeValue<'_>) -> Result<Between<u64>, Wrong> {
     between(value, |text| duration_text::parse(text).ok())
         .ok_or_else(|| Wrong::expected("a duration such as `20s`, or a range such as `20s..40s`"))
 }
 
 /// As [`durations`], with signs: `-2s`, `-5ms..5ms`.
-pub(crate) fn signed_durations(value: &DeValue<'_>) -> Result<Between<i64>, Wrong> {
+pub fn signed_durations(value: &DeValue<'_>) -> Result<Between<i64>, Wrong> {
     between(value, |text| duration_text::signed::parse(text).ok())
         .ok_or_else(|| Wrong::expected("a duration such as `-2s`, or a range such as `-5ms..5ms`"))
 }
 
 /// A number of `least` to `most`, or a range of such, as text: `"0.2..0.5"`.
-pub(crate) fn numbers(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<Between<f64>, Wrong> {
+pub fn numbers(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<Between<f64>, Wrong> {
     move |value| {
         let read = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
         let range = number_of(value).map(Between::exactly).or_else(|| between(value, read));
@@ -139,7 +143,7 @@ pub(crate) fn numbers(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<
 }
 
 /// A whole number of `least` to `most`, or a range of such, as text: `"1..3"`.
-pub(crate) fn wholes(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<Between<u64>, Wrong> {
+pub fn wholes(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<Between<u64>, Wrong> {
     move |value| {
         let range = match value {
             DeValue::Integer(_) => Some(Between::exactly(whole(least, most)(value)?)),
@@ -153,7 +157,7 @@ pub(crate) fn wholes(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<B
 }
 
 /// Requests a second: `50/s`, `3000/min`, `10/h`, or a number.
-pub(crate) fn rate(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
+pub fn rate(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
     move |value| {
         let per_s = match value {
             DeValue::String(text) => text.split_once('/').and_then(|(count, unit)| {
@@ -174,7 +178,7 @@ pub(crate) fn rate(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
 }
 
 /// Bytes: `8GiB`, `512MB`, or a whole number.
-pub(crate) fn bytes(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
+pub fn bytes(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, Wrong> {
     const UNITS: [(&str, u64); 9] = [
         ("TiB", 1 << 40),
         ("GiB", 1 << 30),

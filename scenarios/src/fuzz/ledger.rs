@@ -5,7 +5,7 @@ use super::{Batch, Run, RunResult, Shard, Target};
 use crate::error::ScenarioError;
 use crate::plan_file;
 use crate::planner;
-use crate::store::{Provenance, Store, StoredRun, cannot};
+use crate::store::{Provenance, Store, StoredRun, cannot, program_digest};
 use serde::{Deserialize, Serialize};
 use sim::stack::Stack;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -208,11 +208,10 @@ fn header(batch: &Batch, stack: &dyn Stack) -> Header {
     hasher.update(format!("{base} {seeds} {} {twice}", shard.of).as_bytes());
     hasher.update(json(&Provenance::here()).as_bytes());
     // Another build may do other things: its runs are its own.
-    let program = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
     Header {
         v: LEDGER_VERSION,
         batch: hasher.finalize().to_hex()[..16].to_owned(),
-        program: blake3::hash(&program).to_hex()[..16].to_owned(),
+        program: program_digest(),
         targets: batch.targets.iter().map(Target::name).collect(),
         base: *base,
         seeds: *seeds,

@@ -122,7 +122,7 @@ fn check_times(
     }
 }
 
-fn inject(section: &Section<'_>, worlds: &[World]) -> Option<Injection> {
+pub(super) fn inject(section: &Section<'_>, worlds: &[World]) -> Option<Injection> {
     const EXAMPLE: &str = "inject.power-loss = { domain = \"power=A\" }";
     if section.raw("inject").is_none() {
         section.missing("inject", EXAMPLE);
