@@ -127,6 +127,13 @@ Examples:
 Examples:
   hogwash compare target/hogwash/RUN-DIR latest")]
     Compare(CompareArgs),
+    /// Review the reliability of a stack: a claim such as P^N < R beside what the real stack does, and what would help
+    #[cfg(not(live))]
+    #[command(after_help = "\
+Examples:
+  hogwash review reports/reviews/queue.toml
+  hogwash review my-review.toml --seeds 100 --message-format json")]
+    Review(ReviewArgs),
     /// Ask a model of the reliability review by itself; without a model: what models there are
     #[command(after_help = "\
 Examples:
@@ -316,6 +323,20 @@ pub enum ReportFormat {
     Json,
     /// GitHub's annotations on stdout, and a summary where GITHUB_STEP_SUMMARY says.
     Github,
+}
+
+/// `review`.
+#[cfg(not(live))]
+#[derive(Debug, Args)]
+pub struct ReviewArgs {
+    /// The review, a .toml file
+    pub file: PathBuf,
+    /// Seeds of each event, in place of the file's
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub seeds: Option<u64>,
+    /// Runs at once [default: the number of cores]
+    #[arg(long)]
+    pub jobs: Option<usize>,
 }
 
 /// `calc`.

@@ -21,6 +21,8 @@ mod replay;
 #[cfg(not(live))]
 mod report;
 #[cfg(not(live))]
+mod review;
+#[cfg(not(live))]
 mod run;
 #[cfg(not(live))]
 mod show;
@@ -64,6 +66,8 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         Some(Verb::List) => list::list(program),
         #[cfg(not(live))]
         Some(Verb::Check(arguments)) => check::check(program, &arguments),
+        #[cfg(not(live))]
+        Some(Verb::Review(arguments)) => review::review(program, &arguments),
         Some(Verb::Calc(arguments)) => calc::calc(program, &arguments),
         Some(Verb::Evidence(arguments)) => evidence::evidence(program, &arguments),
         #[cfg(live)]

@@ -1,0 +1,86 @@
+//! `hogwash review`: a claim such as P^N < R beside what the real stack does.
+#![expect(clippy::disallowed_methods, reason = "plans of the worst runs are kept on the machine's disk")]
+
+use crate::cli::ReviewArgs;
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::program::Program;
+use crate::progress::Progress;
+use crate::review::answer::{Answer, Verdict};
+use crate::review::batch::{Batch, Runs, Watcher};
+use crate::review::file::Review;
+use crate::review::study::Study;
+use crate::review::words;
+use anyhow::{Context, Result};
+use scenarios::{library, plan_file, store};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> {
+    let stack = program.stack.as_ref();
+    let source = library::read_file(&arguments.file)?;
+    let mut review = Review::parse(&source, &arguments.file.display().to_string(), stack)?;
+    if let Some(seeds) = arguments.seeds {
+        review.seeds = seeds;
+    }
+    let study = Study::new(&review, stack)?;
+    let stop = interrupt::flag("the runs under way are finished; the same command goes on from there")?;
+    let folder = program.common.store.join("reviews");
+    let ledger = folder.join(".runs.jsonl");
+    let jobs = program.jobs(arguments.jobs);
+    let batch = Batch { stack: &program.stack, run: &review.run, jobs, ledger: Some(&ledger), stop: &stop };
+    let progress = Shown(Progress::new(program.common.quiet));
+    let runs = batch.run(&study.plans(), &progress);
+    progress.0.finish();
+    let runs = runs?;
+    let mut answer = study.answer(&runs)?;
+    keep_worst(&mut answer, &study, &runs, &folder)?;
+    show(program, &answer)?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Exit::Interrupted);
+    }
+    let missed = answer.claims.iter().any(|claim| claim.correlated.verdict == Verdict::Missed);
+    Ok(if missed { Exit::Violation } else { Exit::Success })
+}
+
+/// How far it is.
+struct Shown(Progress);
+
+impl Watcher for Shown {
+    fn begin(&self, runs: u64, done: u64) {
+        self.0.begin(runs, done, 0);
+    }
+
+    fn ended(&self) {
+        self.0.ended();
+    }
+}
+
+/// Keeps the plan of each event's worst run, so that it can be replayed.
+fn keep_worst(answer: &mut Answer, study: &Study<'_>, runs: &Runs, folder: &std::path::Path) -> Result<()> {
+    for event in &mut answer.events {
+        let Some(plan) = study.worst_plan(&event.name, runs) else { continue };
+        let path: PathBuf = folder.join(format!("{}-seed{}.toml", store::plan_digest(plan), plan.seed));
+        let cannot = || format!("cannot write `{}`", path.display());
+        std::fs::create_dir_all(folder).with_context(cannot)?;
+        std::fs::write(&path, plan_file::write(plan)).with_context(cannot)?;
+        event.plan = Some(path.display().to_string());
+    }
+    Ok(())
+}
+
+fn show(program: &Program, answer: &Answer) -> Result<()> {
+    if !program.json() {
+        words::lines(answer).iter().for_each(|line| println!("{line}"));
+        return Ok(());
+    }
+    let mut line = json!({"v": 1, "type": "review-finished"});
+    if let (Some(line), serde_json::Value::Object(answer)) =
+        (line.as_object_mut(), serde_json::to_value(answer)?)
+    {
+        line.extend(answer);
+    }
+    println!("{line}");
+    Ok(())
+}
