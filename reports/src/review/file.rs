@@ -10,12 +10,13 @@ use scenarios::ScenarioError;
 use scenarios::diagnostics::{Diagnostic, Diagnostics};
 use scenarios::scenario::{self, Scenario, Variant};
 use scenarios::section::{self, Log, Section};
-use scenarios::value;
+use scenarios::value::{self, Wrong};
 use sim::plan::NodePlan;
 use sim::stack::Stack;
 use std::collections::BTreeSet;
 use std::path::Path;
 use toml::Spanned;
+use toml::de::DeValue;
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -279,7 +280,7 @@ fn floor(root: &Section<'_>) -> Option<(u64, u32)> {
 
 fn production(root: &Section<'_>) -> Option<Production> {
     let section = root.section("production", "production")?;
-    let hours = section.need("hours", "hours = 20000", value::number(1e-3, 1e12));
+    let hours = section.need("hours", "hours = 20000", above_zero(1e12));
     let losses = section.get("losses", value::whole(0, 1_000_000));
     let outages = section.get("outages", value::whole(0, 1_000_000));
     let source = section.need("source", "source = \"incidents.csv\"", value::text);
@@ -321,14 +322,14 @@ fn claim(section: &Section<'_>, topology: Option<&Scenario>) -> Option<Claim> {
         section.need("measure", "measure = \"loss\"", |value| match value::text(value).as_deref() {
             Ok("loss") => Ok(Measure::Loss),
             Ok("downtime") => Ok(Measure::Downtime),
-            _ => Err(value::Wrong::expected("`loss` or `downtime`")),
+            _ => Err(Wrong::expected("`loss` or `downtime`")),
         });
     let role = section.need("role", "role = \"queue\"", value::text);
     let nodes = role.as_ref().zip(topology).and_then(|(role, topology)| nodes_of(section, role, topology));
     let most = nodes.unwrap_or(REPLICAS_MAX);
     let failures = section.need("failures", "failures = 3", value::whole(1, most.into()));
     // A target of 0 can be shown by nothing.
-    let target = section.need("target", "target = 1e-9", value::number(1e-300, 1.0));
+    let target = section.need("target", "target = 1e-9", above_zero(1.0));
     let node_unavailability = section.get("node-unavailability", value::number(0.0, 1.0));
     let source = section.get("source", value::text);
     Some(Claim {
@@ -340,6 +341,14 @@ fn claim(section: &Section<'_>, topology: Option<&Scenario>) -> Option<Claim> {
         node_unavailability: node_unavailability.map(Spanned::into_inner),
         source: source.map(Spanned::into_inner),
     })
+}
+
+/// A number above 0 that can be divided by.
+fn above_zero(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
+    move |value| {
+        let inside = value::number(f64::MIN_POSITIVE, most)(value);
+        inside.map_err(|_| Wrong::expected(format!("a number above 0, at most {most}")))
+    }
 }
 
 /// How many nodes of the claim's role there are.

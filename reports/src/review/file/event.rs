@@ -153,7 +153,7 @@ fn event(section: &Section<'_>, worlds: &[(Option<String>, Vec<NodePlan>)]) -> O
 }
 
 fn rate(section: &Section<'_>, injection: Option<&Injection>, nodes: &[NodePlan]) -> Option<Rate> {
-    let read = |key: &str| section.get(key, value::number(1e-12, PER_YEAR_MAX));
+    let read = |key: &str| section.get(key, super::above_zero(PER_YEAR_MAX));
     let (all, each) = (read("per-year"), read("per-year-each"));
     let low = section.get("per-year-low", value::number(0.0, PER_YEAR_MAX)).map(Spanned::into_inner);
     let high = section.get("per-year-high", value::number(0.0, PER_YEAR_MAX)).map(Spanned::into_inner);
@@ -191,8 +191,8 @@ fn rate(section: &Section<'_>, injection: Option<&Injection>, nodes: &[NodePlan]
 
 fn lasting(section: &Section<'_>) -> Option<Lasting> {
     const HOURS_MAX: f64 = 8_766.0;
-    let read = |key: &str| section.get(key, value::number(1e-6, HOURS_MAX));
-    let median = section.need("down-hours-median", "down-hours-median = 0.5", value::number(1e-6, HOURS_MAX));
+    let read = |key: &str| section.get(key, super::above_zero(HOURS_MAX));
+    let median = section.need("down-hours-median", "down-hours-median = 0.5", super::above_zero(HOURS_MAX));
     let p90 = read("down-hours-p90");
     if let (Some(median), Some(p90)) = (&median, &p90)
         && p90.get_ref() < median.get_ref()

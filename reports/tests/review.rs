@@ -1,0 +1,287 @@
+//! The reliability review: its files and what is wrong with them, the twin against the formula, a year put together from runs.
+#![cfg(not(live))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and reads the machine's disk"
+)]
+
+use hogwash::review::answer::{Answer, Figure, Verdict};
+use hogwash::review::batch::{Batch, Runs, Watcher};
+use hogwash::review::file::{Measure, Review};
+use hogwash::review::study::Study;
+use hogwash::review::words;
+use sim::stack::Stack;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+const SMALL: &str = include_str!("files/review.toml");
+
+#[derive(Default)]
+struct Counter {
+    runs: AtomicU64,
+    done_before: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Watcher for Counter {
+    fn begin(&self, runs: u64, done: u64) {
+        self.runs.store(runs, Ordering::Relaxed);
+        self.done_before.store(done, Ordering::Relaxed);
+    }
+
+    fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn stack() -> Arc<dyn Stack> {
+    Arc::new(system::ImageStack)
+}
+
+fn parse(text: &str) -> Result<Review, String> {
+    Review::parse(text.as_bytes(), "review.toml", stack().as_ref()).map_err(|error| error.to_string())
+}
+
+fn run(study: &Study<'_>, review: &Review, ledger: Option<&Path>, watcher: &Counter, stop: bool) -> Runs {
+    let (stack, stop) = (stack(), AtomicBool::new(stop));
+    let batch = Batch { stack: &stack, run: &review.run, jobs: 2, ledger, stop: &stop };
+    batch.run(&study.plans(), watcher).unwrap()
+}
+
+/// The answer to [`SMALL`], which several tests look at.
+static SMALL_ANSWER: LazyLock<Answer> = LazyLock::new(|| answer(SMALL));
+
+fn answer(text: &str) -> Answer {
+    let review = parse(text).unwrap();
+    let stack = stack();
+    let study = Study::new(&review, stack.as_ref()).unwrap();
+    let runs = run(&study, &review, None, &Counter::default(), false);
+    study.answer(&runs).unwrap()
+}
+
+#[track_caller]
+fn near(ours: f64, known: f64, relative: f64) {
+    assert!((ours - known).abs() <= relative * known.abs(), "{ours} is not {known}");
+}
+
+fn computed(figure: &Figure) -> f64 {
+    let Figure::Computed { value } = figure else { panic!("{figure:?}") };
+    *value
+}
+
+#[test]
+fn the_independent_twin_agrees_with_the_formula_and_the_world_as_it_is_does_not() {
+    let answer = &*SMALL_ANSWER;
+    assert_eq!(answer.failed, Vec::<String>::new());
+    let [loss, downtime] = &answer.claims[..] else { panic!("{:?}", answer.claims) };
+    // By hand: half a feed a year for an hour and 20 crashes of each node for 6 minutes.
+    let load = (0.5 * 1.0 + 20.0 * 0.1) / 8_766.0;
+    let share = load / (1.0 + load);
+    near(downtime.node_unavailability.unwrap(), share, 1e-9);
+    let two_or_three = 3.0 * share * share * (1.0 - share) + share.powi(3);
+    near(computed(&downtime.formula.figure), two_or_three, 1e-9);
+    for claim in [loss, downtime] {
+        let [formula, twin, correlated] = &claim.replicas_down;
+        // Measured from the histories of runs in which nodes fail one by one, of coincidences weighed by their frequencies.
+        near(twin.value().unwrap(), computed(formula), 0.01);
+        assert!(correlated.value().unwrap() > 100.0 * computed(formula), "{claim:?}");
+    }
+    // The service itself is down as long as the formula says, but for the seconds that electing a leader takes.
+    near(downtime.twin.figure.value().unwrap(), two_or_three, 0.25);
+    // The feed alone takes it for half an hour a year.
+    near(downtime.correlated.figure.value().unwrap(), 0.5 / 8_766.0, 0.05);
+    assert_eq!(downtime.formula.verdict, Verdict::Met);
+    assert!(downtime.effective_replicas.unwrap() < 1.3);
+}
+
+#[test]
+fn a_feed_under_three_replicas_is_the_cause_and_nothing_is_ever_a_bare_zero() {
+    let answer = &*SMALL_ANSWER;
+    let first = answer.contributors.iter().find(|one| one.measure == Measure::Downtime).unwrap();
+    assert_eq!(first.name, "feed lost");
+    assert!(first.share > 0.99 && first.reduction_worth.unwrap() > 100.0);
+    let blast = answer.blast_radius.as_ref().unwrap();
+    assert_eq!((blast.event.as_str(), blast.nodes, blast.of), ("feed lost", 3, 5));
+    let power = answer.common_causes.iter().find(|cause| cause.mechanism == "power-loss").unwrap();
+    assert_eq!((power.beta, power.alphas.as_slice()), (1.0, &[0.0, 0.0, 1.0][..]));
+    let crash = answer.common_causes.iter().find(|cause| cause.mechanism == "crash").unwrap();
+    assert_eq!((crash.beta, crash.alphas.as_slice()), (0.0, &[1.0][..]));
+    let died = answer.events.iter().find(|event| event.name == "process dies").unwrap();
+    assert!(
+        matches!(died.loss, Figure::Below { below, seen: None, runs: 2, .. } if below > 0.7 && below < 1.0),
+        "{:?}",
+        died.loss
+    );
+    let text = words::lines(answer).join("\n");
+    assert!(text.contains("(none in 2 runs)"), "{text}");
+    let json = serde_json::to_string(answer).unwrap();
+    assert!(!json.contains("\"below\":0.0,") && !json.contains("\"below\":0,"), "{json}");
+}
+
+#[test]
+fn equal_seeds_give_an_equal_answer_and_an_interrupted_review_goes_on_without_loss() {
+    let review = parse(SMALL).unwrap();
+    let stack = stack();
+    let study = Study::new(&review, stack.as_ref()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("runs.jsonl");
+    let (first, again) = (Counter::default(), Counter::default());
+    let stopped = run(&study, &review, Some(&ledger), &Counter::default(), true);
+    assert!(study.answer(&stopped).unwrap().failed.iter().any(|why| why.contains("interrupted")));
+    let whole = study.answer(&run(&study, &review, Some(&ledger), &first, false)).unwrap();
+    // Killed in the middle of a line: what was whole is kept, the rest is run again, and the answer is the same.
+    let text = std::fs::read_to_string(&ledger).unwrap();
+    let lines = text.lines().count();
+    std::fs::write(&ledger, &text[..text.len() - 40]).unwrap();
+    let resumed = study.answer(&run(&study, &review, Some(&ledger), &again, false)).unwrap();
+    assert_eq!(whole, resumed);
+    assert_eq!(serde_json::to_string(&whole).unwrap(), serde_json::to_string(&resumed).unwrap());
+    assert_eq!(lines as u64, first.ended.load(Ordering::Relaxed));
+    assert_eq!(again.ended.load(Ordering::Relaxed), 1);
+    assert_eq!(again.done_before.load(Ordering::Relaxed) + 1, again.runs.load(Ordering::Relaxed));
+}
+
+#[test]
+fn mitigations_are_tried_on_the_same_seeds_and_the_floor_and_minimal_sets_name_the_feed() {
+    let text = SMALL.replace(
+        "[topology]",
+        "mitigation-seeds = 2\nfloor = { seeds = 1, replicas = 3 }\nminimal-sets = { seeds = 1 }\n[topology]",
+    ) + r#"
+        [[mitigation]]
+        name = "a feed each"
+        why = "Placement."
+        nodes = { queue = { domains = { power = "spread:3" } } }
+    "#;
+    let answer = answer(&text);
+    let [placed] = &answer.mitigations[..] else { panic!("{:?}", answer.mitigations) };
+    assert_eq!((placed.names.as_slice(), placed.pairs), (&["a feed each".to_owned()][..], 4));
+    // The feed's half hour a year is gone; feed A still takes one replica, which the others survive.
+    near(placed.down_hours.value, -placed.down_hours_before, 0.05);
+    assert!(placed.down_hours.interval.low >= -placed.down_hours_before);
+    let floor = answer.floors.iter().find(|floor| floor.claim == "three replicas are always up").unwrap();
+    let steps: Vec<_> = floor.steps.iter().map(|step| (step.replicas, step.failures)).collect();
+    assert_eq!(steps, [(1, 1), (2, 1), (3, 2)]);
+    assert!(floor.steps[2].correlated.value().unwrap() > 50.0 * computed(&floor.steps[2].formula));
+    let sets: Vec<(String, bool)> =
+        answer.minimal_sets.iter().map(|set| (set.members.join("+"), set.down)).collect();
+    assert!(sets.contains(&("power=A".to_owned(), true)), "{sets:?}");
+    for pair in ["queue-1+queue-2", "queue-1+queue-3", "queue-2+queue-3"] {
+        assert!(sets.contains(&(pair.to_owned(), true)), "{sets:?}");
+    }
+    assert!(!sets.iter().any(|(members, down)| *down && !members.contains('+') && !members.contains('=')));
+}
+
+#[test]
+fn production_hours_prove_what_three_over_the_hours_says() {
+    let text = SMALL.replace("[topology]", "production = { hours = 8766, source = \"a year\" }\n[topology]");
+    let review = parse(&text).unwrap();
+    assert_eq!(review.production.as_ref().map(|production| production.losses), Some(0));
+    let stack = stack();
+    let study = Study::new(&review, stack.as_ref()).unwrap();
+    let nothing = run(&study, &review, None, &Counter::default(), true);
+    let answer = study.answer(&nothing).unwrap();
+    let loss = &answer.claims[0];
+    let Figure::Below { below, .. } = loss.production.figure else { panic!("{:?}", loss.production) };
+    // 3.69 is the exact two-sided bound after no event; within 8760 of 8766 hours.
+    near(below, 1.0 - (-3.688_879_454 * 8_760.0 / 8_766.0_f64).exp(), 1e-6);
+    near(loss.clean_hours_needed, 2.995_732_274 * 8_760.0 / 1e-6, 1e-5);
+    // Nothing was run, so the simulated columns have no number rather than a zero.
+    assert!(
+        matches!(loss.correlated.figure, Figure::None { .. }) && loss.correlated.verdict == Verdict::Open
+    );
+}
+
+#[test]
+fn a_wrong_review_is_told_what_is_wrong_all_at_once() {
+    let text = SMALL
+        .replace("horizon = \"365d\"\n", "")
+        .replace("role = \"queue\"\nfailures = 3", "role = \"quue\"\nfailures = 0")
+        .replace("target = 1e-4", "target = 1.5")
+        .replace("domain = \"power=A\"", "domain = \"power=B\"")
+        .replace("per-year-each = 20", "per-year-each = 20\nper-year = 3\nsevere = true");
+    insta::assert_snapshot!(parse(&text).unwrap_err());
+}
+
+#[test]
+fn reviews_that_say_nothing_are_refused() {
+    let head = "name = \"x\"\nwhy = \"y\"\nhorizon = \"365d\"\nseeds = 1\n";
+    for (text, word) in [
+        ("", "needs `name`"),
+        (head, "needs `topology`"),
+        (&format!("{head}topology = {{ scenario = \"steady/baselin\" }}"), "did you mean `steady/baseline`?"),
+        (&format!("{head}topology = {{ scenario = \"steady/baseline\" }}"), "needs at least one `[[claim]]`"),
+        (
+            &format!("{head}topology = {{ scenario = \"steady/baseline\" }}"),
+            "needs at least one `[[initiating-event]]`",
+        ),
+        (&SMALL.replace("rate = \"5/s\"", "rate = \"1/s\""), "too few to tell up from down"),
+        (&SMALL.replace("count = 3", "count = 0"), "0 nodes of role `queue`"),
+        (&SMALL.replace("fault = \"8s\"", "fault = \"4s\""), "too short"),
+        (&SMALL.replace("seeds = 2", "seeds = 0"), "a whole number from 1"),
+        (&SMALL.replace("per-year = 0.5", "per-year = 0"), "a number above 0"),
+        (
+            &SMALL.replace("name = \"process dies\"", "name = \"feed lost\""),
+            "two initiating events are called",
+        ),
+        (&SMALL.replace("per-year = 0.5", "per-year-each = 0.5"), "drawn among several"),
+        (&SMALL.replace("failures = 3", "failures = 4"), "a whole number from 1 to 3"),
+    ] {
+        let error = parse(text).expect_err(word);
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn events_that_evidence_wrote_are_read_once_they_say_what_they_inject() {
+    let log = "start,end,component,cause\n2024-01-01,2024-01-02,a,power\n2024-03-01,2024-03-02,b,power\n";
+    let found = hogwash::review::evidence::evidence(log, "log.csv", &Default::default()).unwrap();
+    let written = found.initiating_events_toml();
+    let (head, _) = SMALL.split_once("[[initiating-event]]").unwrap();
+    let error = parse(&format!("{head}{written}")).unwrap_err();
+    assert!(error.contains("needs `inject`") && !error.contains("unknown"), "{error}");
+    let whole = written.replace("source =", "inject.power-loss = { domain = \"power=A\" }\nsource =");
+    let review = parse(&format!("{head}{whole}")).unwrap();
+    assert_eq!(review.events[0].name, "power");
+    assert!(review.events[0].rate.per_year_high.unwrap() > review.events[0].rate.per_year);
+}
+
+#[test]
+fn every_review_of_the_repository_is_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("reviews");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read(&path).unwrap();
+        let review = Review::parse(&text, path.to_str().unwrap(), stack().as_ref());
+        let review = review.unwrap_or_else(|error| panic!("{error}"));
+        assert!(review.events.iter().all(|event| !event.source.is_empty()));
+        found += 1;
+    }
+    assert!(found > 0);
+}
+
+fn hogwash(store: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hogwash"));
+    command.arg("--store").arg(store).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_review_is_told_in_json_and_its_worst_run_can_be_replayed() {
+    let store = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/review.toml");
+    let output = hogwash(store.path(), &["review", file.to_str().unwrap(), "--message-format", "json"]);
+    // Nothing is missed with so few runs: every column is open.
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["v"], &line["type"]), (&1.into(), &"review-finished".into()));
+    let plan = line["events"][0]["plan"].as_str().unwrap().to_owned();
+    let again = hogwash(store.path(), &["review", file.to_str().unwrap(), "--message-format", "json"]);
+    assert_eq!(output.stdout, again.stdout, "the same seeds, the same bytes");
+    let replayed = hogwash(store.path(), &["replay", &plan]);
+    assert!(matches!(replayed.status.code(), Some(0 | 1)), "{replayed:?}");
+    let wrong = hogwash(store.path(), &["review", "nowhere.toml"]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
