@@ -32,7 +32,8 @@ struct Counts {
     done_before: u64,
     /// Those that are done by now, all in all.
     done: u64,
-    distinct: u64,
+    /// None where violations are not what is looked for.
+    distinct: Option<u64>,
 }
 
 impl Progress {
@@ -43,8 +44,9 @@ impl Progress {
         Self(Mutex::new(State { bar: None, quiet, counts, begun: now, line_at: now }))
     }
 
-    /// The batch begins: so many runs, of which so many are done, which showed so many distinct violations.
-    pub(crate) fn begin(&self, runs: u64, done: u64, distinct: u64) {
+    /// The batch begins: so many runs, of which so many are done, which showed so many distinct violations, if those are
+    /// counted.
+    pub(crate) fn begin(&self, runs: u64, done: u64, distinct: Option<u64>) {
         let mut state = self.lock();
         state.counts = Counts { runs, done_before: done, done, distinct };
         if state.quiet {
@@ -68,7 +70,9 @@ impl Progress {
 
     /// A violation that was not seen before.
     pub(crate) fn distinct(&self) {
-        self.lock().counts.distinct += 1;
+        if let Some(distinct) = &mut self.lock().counts.distinct {
+            *distinct += 1;
+        }
     }
 
     /// Has `write` write lines of its own, the bar out of their way.
@@ -156,7 +160,10 @@ impl Counts {
     fn rate_and_distinct(&self, elapsed: Duration) -> String {
         #[expect(clippy::cast_precision_loss, reason = "for a rate")]
         let rate = (self.done - self.done_before) as f64 / elapsed.as_secs_f64().max(1e-3);
-        format!("{rate:.1} seeds/s, {}", counted(self.distinct, "distinct violation"))
+        match self.distinct {
+            Some(distinct) => format!("{rate:.1} seeds/s, {}", counted(distinct, "distinct violation")),
+            None => format!("{rate:.1} seeds/s"),
+        }
     }
 }
 
@@ -179,13 +186,14 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_it_is_how_fast_and_what_was_found() {
-        let counts = Counts { runs: 200, done_before: 20, done: 80, distinct: 1 };
+        let counts = Counts { runs: 200, done_before: 20, done: 80, distinct: Some(1) };
         let minute = Duration::from_secs(60);
         assert_eq!(counts.line(minute), "80 of 200 runs done, 1.0 seeds/s, 1 distinct violation");
         let endless = Counts { runs: u64::MAX, done: 21, ..counts };
         assert_eq!(endless.line(minute), "21 runs done, 0.0 seeds/s, 1 distinct violation");
-        let none = Counts { distinct: 0, ..counts };
+        let none = Counts { distinct: Some(0), ..counts };
         assert!(none.line(Duration::ZERO).ends_with("0 distinct violations"));
+        assert!(Counts { distinct: None, ..counts }.line(minute).ends_with("1.0 seeds/s"));
     }
 
     #[test]

@@ -20,9 +20,12 @@ pub mod figures;
 pub mod file;
 #[cfg(not(live))]
 pub mod harm;
+pub mod known;
 pub mod models;
 #[cfg(not(live))]
 pub mod outcome;
+#[cfg(not(live))]
+pub mod page;
 pub mod rare;
 pub mod splitting;
 #[cfg(not(live))]

@@ -155,8 +155,76 @@ pub struct Answer {
     pub minimal_sets: Vec<MinimalSet>,
     /// What production has shown.
     pub production: Option<Production>,
+    /// What a page draws.
+    pub curves: Curves,
+    /// Answers known from elsewhere that this build reproduces, or does not.
+    pub known_answers: Vec<super::known::Known>,
     /// What is not in the figures.
     pub not_modelled: Vec<String>,
+}
+
+/// What a page draws.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Curves {
+    /// By role: the share of time with at least so many nodes down, from 1 on.
+    pub down_at_once: Vec<DownAtOnce>,
+    /// Hours of downtime of a year, drawn many times from the events' frequencies and outcomes.
+    pub year: Option<Year>,
+    /// By event: the share of requests served, second by second, on the mean.
+    pub served: Vec<Served>,
+    /// By event: hours of downtime a year of all events, where this one's frequency is at either end.
+    pub tornado: Vec<Tornado>,
+}
+
+/// How many nodes of a role are down at once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DownAtOnce {
+    /// The role.
+    pub role: String,
+    /// If they failed independently.
+    pub formula: Vec<f64>,
+    /// As it is.
+    pub correlated: Vec<f64>,
+}
+
+/// A year, drawn many times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Year {
+    /// How many years were drawn.
+    pub years: u64,
+    /// The share of years with any downtime.
+    pub any: f64,
+    /// Hours that a share of years exceeds: share and hours.
+    pub exceeded: Vec<(f64, f64)>,
+}
+
+/// How an event goes, second by second.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Served {
+    /// The event.
+    pub event: String,
+    /// From when to when it acts, in seconds.
+    pub acts: [f64; 2],
+    /// The mean share of requests served.
+    pub shares: Vec<f64>,
+}
+
+/// What an event's frequency makes of the year.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tornado {
+    /// The event.
+    pub event: String,
+    /// Whether the ends are the input's own interval; else half and twice the frequency.
+    pub given: bool,
+    /// Hours at the lower end.
+    pub low: f64,
+    /// Hours at the upper end.
+    pub high: f64,
 }
 
 /// One claim beside what came of it.
@@ -278,9 +346,9 @@ pub struct CommonCause {
     /// The mechanism; `all` for all of them.
     pub mechanism: String,
     /// β: the share of a node's failures that came with another's.
-    pub beta: f64,
-    /// α_k: the share of events that took exactly k nodes, weighed by their frequencies.
-    pub alphas: Vec<f64>,
+    pub beta: Figure,
+    /// α_k: the share of events that took exactly k nodes, weighed by their frequencies; none where no run showed one.
+    pub alphas: Vec<Option<f64>>,
     /// How many runs showed it.
     pub runs: u64,
 }

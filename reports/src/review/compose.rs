@@ -168,6 +168,12 @@ pub fn share_of_time(hours_a_year: Figure) -> Figure {
     hours_a_year.map(|hours| (hours / HOURS_PER_YEAR).min(1.0))
 }
 
+/// The seconds of a number of nanoseconds.
+#[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+pub fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
 /// The value below which `share` of the times are; none where some that never ended are among them.
 pub fn quantile(times: &mut [f64], share: f64) -> Option<f64> {
     times.sort_by(f64::total_cmp);

@@ -1,6 +1,7 @@
 //! What one run did to the service: requests acknowledged and lost, seconds down, how long until it was up again, how many
 //! nodes of a role were down at once.
 
+use super::compose::seconds;
 use super::file::Run;
 use super::harm;
 use serde::{Deserialize, Serialize};
@@ -178,8 +179,8 @@ impl OutcomeObserver {
 
     fn end(&mut self) {
         let (start, end) = self.window;
-        let seconds = usize::try_from(self.duration_ns / SECOND).unwrap_or(0);
-        let mut bins = vec![(0_u32, 0_u32); seconds];
+        let count = usize::try_from(self.duration_ns / SECOND).unwrap_or(0);
+        let mut bins = vec![(0_u32, 0_u32); count];
         for (at_ns, served) in self.submitted.values() {
             let Some(bin) = usize::try_from(at_ns / SECOND).ok().and_then(|second| bins.get_mut(second))
             else {
@@ -196,7 +197,7 @@ impl OutcomeObserver {
             submitted: self.submitted.len() as u64,
             lost: self.acknowledged.difference(&self.done).count() as u64,
             drained: self.drained,
-            fault_seconds: seconds_of(end - start),
+            fault_seconds: seconds(end - start),
             recovered: true,
             ..Outcome::default()
         };
@@ -218,7 +219,7 @@ impl OutcomeObserver {
                 outcome.down_after_seconds += 1.0;
             }
             if until > end {
-                outcome.recovery_seconds = seconds_of(until - end);
+                outcome.recovery_seconds = seconds(until - end);
                 outcome.recovered = until + SECOND <= self.duration_ns;
             }
         }
@@ -226,16 +227,11 @@ impl OutcomeObserver {
         for (role, down) in &mut self.down {
             down.advance(self.duration_ns, (start, end));
             outcome.down_at_once.insert(role.clone(), u32::try_from(down.most).unwrap_or(u32::MAX));
-            let seconds = down.spent_ns.iter().map(|spent| seconds_of(*spent)).collect();
-            outcome.down_seconds.insert(role.clone(), seconds);
+            let spent = down.spent_ns.iter().map(|spent| seconds(*spent)).collect();
+            outcome.down_seconds.insert(role.clone(), spent);
         }
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
-fn seconds_of(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 impl Down {

@@ -1,6 +1,7 @@
 //! A review from its plans to its answer: which runs it takes, and what they say once they are made.
 
 mod claims;
+mod curves;
 mod events;
 mod sets;
 
@@ -115,6 +116,8 @@ impl<'a> Study<'a> {
             floors: self.floor_answers(runs)?,
             minimal_sets: sets::minimal(&self.sets, runs),
             production: review.production.clone(),
+            curves: self.curves(&shared, &all, runs)?,
+            known_answers: super::known::answers(),
             not_modelled: self.not_modelled(),
         })
     }
@@ -205,6 +208,10 @@ impl<'a> Study<'a> {
         ]
         .map(str::to_owned)
         .to_vec();
+        let load = super::figures::rough(self.review.topology.rate_per_s);
+        left_out.push(format!(
+            "load: {load} requests a second in every run; the busier the service, the likelier an outage finds one at risk"
+        ));
         if !self.floors.is_empty() {
             left_out.push(
                 "the floor's column of the world as it is holds the events alone, without coincidences"

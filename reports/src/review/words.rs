@@ -1,7 +1,7 @@
 //! A review's answer in words.
 
 use super::answer::{
-    Answer, Change, ClaimAnswer, Column, EventAnswer, Figure, Floor, MitigationAnswer, Verdict,
+    Answer, Change, ClaimAnswer, Column, CommonCause, EventAnswer, Figure, Floor, MitigationAnswer, Verdict,
 };
 use super::figures::rough;
 use super::file::Measure;
@@ -32,7 +32,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
     }
     answer.floors.iter().for_each(|floor| lines.extend(floor_lines(floor)));
     if !answer.minimal_sets.is_empty() {
-        lines.push("what is enough by itself to lose power, and no part of it is".to_owned());
+        lines.push("what is enough, if it loses power, while no part of it is".to_owned());
     }
     for set in &answer.minimal_sets {
         let what = match (set.down, set.lost) {
@@ -199,9 +199,7 @@ fn causes(answer: &Answer) -> Vec<String> {
             ));
         }
     }
-    if let Some(share) = answer.after_trigger {
-        lines.push(format!("{} % of the downtime came after its trigger had ended", rough(share * 100.0)));
-    }
+    lines.extend(after_trigger(answer));
     if let Some(blast) = &answer.blast_radius {
         lines.push(format!(
             "largest blast radius of one event: {}, {} of {} nodes at once, {} % of requests not served in its worst second",
@@ -212,17 +210,33 @@ fn causes(answer: &Answer) -> Vec<String> {
         ));
     }
     for cause in &answer.common_causes {
-        let alphas: Vec<String> = cause.alphas.iter().map(|alpha| rough(*alpha)).collect();
         lines.push(format!(
             "{} nodes fail together, {}: beta {}; alphas {} ({})",
             cause.role,
             cause.mechanism,
-            rough(cause.beta),
-            alphas.join(", "),
+            figure(&cause.beta),
+            alphas(cause),
             counted(cause.runs, "run")
         ));
     }
     lines
+}
+
+/// How much of the downtime outlived its cause.
+pub fn after_trigger(answer: &Answer) -> Option<String> {
+    let share = answer.after_trigger?;
+    Some(if share > 0.0 {
+        format!("{} % of the downtime came after its trigger had ended", rough(share * 100.0))
+    } else {
+        "no downtime was seen after its trigger had ended".to_owned()
+    })
+}
+
+/// How many events took 1, 2, … nodes: `none` where no run showed one.
+pub fn alphas(cause: &CommonCause) -> String {
+    let alphas: Vec<String> =
+        cause.alphas.iter().map(|alpha| alpha.map_or_else(|| "none".to_owned(), rough)).collect();
+    alphas.join(", ")
 }
 
 fn mitigation(one: &MitigationAnswer) -> String {
@@ -245,7 +259,8 @@ fn mitigation(one: &MitigationAnswer) -> String {
     )
 }
 
-fn signed(value: f64) -> String {
+/// A number with its sign.
+pub fn signed(value: f64) -> String {
     if value > 0.0 { format!("+{}", rough(value)) } else { rough(value) }
 }
 

@@ -66,7 +66,7 @@ struct Lines<'a> {
 impl Events for Lines<'_> {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Begun { runs, done, distinct } => self.progress.begin(*runs, *done, *distinct),
+            Event::Begun { runs, done, distinct } => self.progress.begin(*runs, *done, Some(*distinct)),
             Event::Ended { run, result } => {
                 self.progress.ended();
                 if self.program.json() {

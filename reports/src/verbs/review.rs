@@ -10,11 +10,11 @@ use crate::review::answer::{Answer, Verdict};
 use crate::review::batch::{Batch, Runs, Watcher};
 use crate::review::file::Review;
 use crate::review::study::Study;
-use crate::review::words;
+use crate::review::{page, words};
 use anyhow::{Context, Result};
 use scenarios::{library, plan_file, store};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> {
@@ -36,7 +36,10 @@ pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> 
     let runs = runs?;
     let mut answer = study.answer(&runs)?;
     keep_worst(&mut answer, &study, &runs, &folder)?;
-    show(program, &answer)?;
+    let page = folder.join(format!("{}.html", file_name(&answer.review)));
+    std::fs::write(&page, page::html(&answer, &program.call()))
+        .with_context(|| format!("cannot write `{}`", page.display()))?;
+    show(program, &answer, &page)?;
     if stop.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
     }
@@ -49,7 +52,7 @@ struct Shown(Progress);
 
 impl Watcher for Shown {
     fn begin(&self, runs: u64, done: u64) {
-        self.0.begin(runs, done, 0);
+        self.0.begin(runs, done, None);
     }
 
     fn ended(&self) {
@@ -58,24 +61,30 @@ impl Watcher for Shown {
 }
 
 /// Keeps the plan of each event's worst run, so that it can be replayed.
-fn keep_worst(answer: &mut Answer, study: &Study<'_>, runs: &Runs, folder: &std::path::Path) -> Result<()> {
+fn keep_worst(answer: &mut Answer, study: &Study<'_>, runs: &Runs, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot write `{}`", folder.display()))?;
     for event in &mut answer.events {
         let Some(plan) = study.worst_plan(&event.name, runs) else { continue };
         let path: PathBuf = folder.join(format!("{}-seed{}.toml", store::plan_digest(plan), plan.seed));
         let cannot = || format!("cannot write `{}`", path.display());
-        std::fs::create_dir_all(folder).with_context(cannot)?;
         std::fs::write(&path, plan_file::write(plan)).with_context(cannot)?;
         event.plan = Some(path.display().to_string());
     }
     Ok(())
 }
 
-fn show(program: &Program, answer: &Answer) -> Result<()> {
+/// A name as files have them.
+fn file_name(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+}
+
+fn show(program: &Program, answer: &Answer, page: &Path) -> Result<()> {
     if !program.json() {
         words::lines(answer).iter().for_each(|line| println!("{line}"));
+        println!("the page: {}", page.display());
         return Ok(());
     }
-    let mut line = json!({"v": 1, "type": "review-finished"});
+    let mut line = json!({"v": 1, "type": "review-finished", "page": page});
     if let (Some(line), serde_json::Value::Object(answer)) =
         (line.as_object_mut(), serde_json::to_value(answer)?)
     {

@@ -91,7 +91,7 @@ impl Study<'_> {
                     }
                 }
                 weights.remove(&0);
-                common_cause(role, mechanism.unwrap_or("all"), &weights, runs)
+                common_cause(role, mechanism.unwrap_or("all"), &weights, runs, self.review.confidence)
             };
             causes.extend(of(None));
             causes.extend(mechanisms.iter().filter_map(|mechanism| of(Some(mechanism))));
@@ -100,16 +100,27 @@ impl Study<'_> {
     }
 }
 
-fn common_cause(role: &str, mechanism: &str, weights: &BTreeMap<u32, f64>, runs: u64) -> Option<CommonCause> {
+fn common_cause(
+    role: &str,
+    mechanism: &str,
+    weights: &BTreeMap<u32, f64>,
+    runs: u64,
+    confidence: f64,
+) -> Option<CommonCause> {
     let most = *weights.keys().last()?;
     let whole: f64 = weights.values().sum();
     let weight = |size: u32| weights.get(&size).copied().unwrap_or(0.0);
     let nodes: f64 = weights.iter().map(|(size, weight)| f64::from(*size) * weight).sum();
+    let beta = match (nodes - weight(1)) / nodes {
+        beta if beta > 0.0 => Figure::Computed { value: beta },
+        _ => chance(0, runs, confidence),
+    };
+    let alpha = |size| Some(weight(size) / whole).filter(|alpha| *alpha > 0.0);
     Some(CommonCause {
         role: role.to_owned(),
         mechanism: mechanism.to_owned(),
-        beta: (nodes - weight(1)) / nodes,
-        alphas: (1..=most).map(|size| weight(size) / whole).collect(),
+        beta,
+        alphas: (1..=most).map(alpha).collect(),
         runs,
     })
 }
