@@ -17,6 +17,8 @@ pub enum Exit {
     NothingRan = 4,
     /// Undecided or not exercised, under `--strict`.
     Undecided = 5,
+    /// A bug in hogwash.
+    Bug = 101,
     /// Interrupted; what was finished is kept.
     Interrupted = 130,
 }

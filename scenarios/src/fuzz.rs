@@ -244,6 +244,7 @@ pub fn fuzz(
         is_done,
         next: AtomicU64::new(0),
         ended: AtomicBool::new(false),
+        lost: AtomicU64::new(0),
         state: Mutex::new((tally, ledger)),
     };
     std::thread::scope(|scope| {
@@ -255,10 +256,11 @@ pub fn fuzz(
     let ended = work.ended.into_inner();
     let interrupted = ended && stop.load(Ordering::Relaxed);
     let timed_out = ended && !interrupted;
-    if !ended {
+    let lost = work.lost.into_inner();
+    if !ended && lost == 0 {
         ledger.complete()?;
     }
-    Ok(tally.summary(begun.elapsed(), interrupted, timed_out))
+    Ok(Summary { lost, ..tally.summary(begun.elapsed(), interrupted, timed_out) })
 }
 
 impl Batch {
@@ -306,6 +308,8 @@ struct Work<'a> {
     next: AtomicU64,
     /// Ended before all jobs were done.
     ended: AtomicBool,
+    /// Runs without a result that is kept.
+    lost: AtomicU64,
     state: Mutex<(Tally, Ledger)>,
 }
 
@@ -349,8 +353,13 @@ impl Work<'_> {
         };
         match self.run(&plan) {
             Ok(result) => self.ended(place, run, &plan, result),
-            Err(error) => self.events.event(&Event::Trouble { run: &run, message: error.to_string() }),
+            Err(error) => self.lose(&run, &error),
         }
+    }
+
+    fn lose(&self, run: &Run, error: &ScenarioError) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.events.event(&Event::Trouble { run, message: error.to_string() });
     }
 
     fn run(&self, plan: &Plan) -> Result<RunResult, ScenarioError> {
@@ -361,10 +370,15 @@ impl Work<'_> {
             Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
             Ending::Bug(message) => return Ok(RunResult::Bug(message)),
         };
-        if twice
-            && let Ending::Ended(second) = guarded::run(plan, self.stack, &guarded)?
-            && second.digest != first.digest
-        {
+        if !twice {
+            return Ok(RunResult::Ended(Box::new(first.capsule())));
+        }
+        let second = match guarded::run(plan, self.stack, &guarded)? {
+            Ending::Ended(report) => report,
+            Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
+            Ending::Bug(message) => return Ok(RunResult::Bug(message)),
+        };
+        if second.digest != first.digest {
             let parting = doctor::parting(&first, &second);
             let names = ["the first run", "the second"];
             let parting = parting.map(|parting| doctor::lines(&parting, plan, names)).unwrap_or_default();
@@ -401,7 +415,7 @@ impl Work<'_> {
         let entry = Entry { place, run, result: without_evidence(result, new.is_empty()), stored };
         if let Err(error) = state.1.add(&entry) {
             drop(state);
-            self.events.event(&Event::Trouble { run: &entry.run, message: error.to_string() });
+            self.lose(&entry.run, &error);
         }
     }
 

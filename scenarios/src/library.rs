@@ -66,7 +66,8 @@ pub fn all(stack: &dyn Stack) -> Result<Vec<Scenario>, ScenarioError> {
     BUILT_IN.iter().map(|(name, _)| find(name, stack)).collect()
 }
 
-/// The plans of `folder`, in order of name, each with its path: what `shrink --save` wrote and somebody committed.
+/// The plans of `folder` for `stack`, in order of name, each with its path: what `shrink --save` wrote and somebody
+/// committed. Those of other stacks are theirs to run.
 ///
 /// # Errors
 /// Where the folder is there and cannot be read, or one of its plans is wrong: a regression that is no longer run must not
@@ -82,10 +83,24 @@ pub fn regressions(folder: &Path, stack: &dyn Stack) -> Result<Vec<(String, Plan
     paths.sort();
     let read = |path: std::path::PathBuf| {
         let name = path.display().to_string();
-        let plan = plan_file::read(&read_file(&path)?, &name, stack)?;
-        Ok((name, plan))
+        let text = read_file(&path)?;
+        if is_of_another_stack(&text, stack) {
+            return Ok(None);
+        }
+        let plan = plan_file::read(&text, &name, stack)?;
+        Ok(Some((name, plan)))
     };
-    paths.into_iter().map(read).collect()
+    paths.into_iter().filter_map(|path| read(path).transpose()).collect()
+}
+
+/// Whether a plan names a stack, and not `stack`. What is no plan at all is for its reader to tell.
+fn is_of_another_stack(text: &[u8], stack: &dyn Stack) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        stack: String,
+    }
+    let named = std::str::from_utf8(text).ok().and_then(|text| toml::from_str::<Named>(text).ok());
+    named.is_some_and(|named| named.stack != stack.name())
 }
 
 /// The bytes of a user's file, unless it is missing or absurdly large.

@@ -142,7 +142,7 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
                 "violated": summary.violated, "expected": summary.expected, "cut-off": summary.cut_off,
                 "bugs": summary.bugs, "not-deterministic": summary.not_deterministic, "distinct": distinct,
                 "missing": summary.missing, "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
-                "timed-out": summary.timed_out,
+                "timed-out": summary.timed_out, "lost": summary.lost,
                 "interrupted": summary.interrupted})
         );
         return;
@@ -169,8 +169,12 @@ pub(super) fn exit(summary: &Summary) -> Exit {
         Exit::Interrupted
     } else if summary.not_deterministic > 0 {
         Exit::NotDeterministic
-    } else if summary.violated > 0 || summary.cut_off > 0 || summary.bugs > 0 || !summary.missing.is_empty() {
+    } else if summary.bugs > 0 {
+        Exit::Bug
+    } else if summary.violated > 0 || summary.cut_off > 0 || !summary.missing.is_empty() {
         Exit::Violation
+    } else if summary.lost > 0 {
+        Exit::Usage
     } else if summary.runs == 0 {
         Exit::NothingRan
     } else {

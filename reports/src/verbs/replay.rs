@@ -120,7 +120,12 @@ pub(crate) fn in_another_process(program: &Program, report: &RunReport) -> Resul
         .output()
         .context("this program cannot be started a second time")?;
     let told = String::from_utf8_lossy(&output.stderr);
-    if matches!(output.status.code(), Some(0 | 1)) {
+    let code = output.status.code();
+    if !matches!(code, Some(0 | 1 | 3)) {
+        stored.drop_trace();
+        anyhow::bail!("the run could not be compared in another process: {}", told.trim());
+    }
+    if matches!(code, Some(0 | 1)) {
         stored.drop_trace();
         eprintln!("  the same history in another process");
         eprint!("{told}");

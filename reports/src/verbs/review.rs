@@ -43,6 +43,9 @@ pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> 
     if stop.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
     }
+    if !answer.failed.is_empty() {
+        return Ok(Exit::Bug);
+    }
     let missed = answer.claims.iter().any(|claim| claim.correlated.verdict == Verdict::Missed);
     Ok(if missed { Exit::Violation } else { Exit::Success })
 }

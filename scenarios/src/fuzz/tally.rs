@@ -61,6 +61,8 @@ pub struct Summary {
     pub events: u64,
     /// Real time of the batch.
     pub wall_ns: u64,
+    /// Runs whose result could not be had, or not be kept: the same command tries them again.
+    pub lost: u64,
     /// Ended by hand.
     pub interrupted: bool,
     /// Ended by its time limit.

@@ -349,7 +349,9 @@ impl Network {
     /// A loss costs the time until the segment is sent again, never its bytes; that one may be lost like the first.
     fn lose(&mut self, agenda: &mut Agenda, token: Token, side: usize) {
         let Some(connection) = self.connection(token) else { return };
-        if connection.pipes[side].retry_at_ns.is_none() {
+        let pipe = &connection.pipes[side];
+        // A retry that is still planned from a stall that is over is not this loss's.
+        if pipe.retry_at_ns.is_none() || pipe.stalled_since_ns.is_none() {
             let (from, to) = (connection.ends[side].node, connection.ends[1 - side].node);
             let lost = self.links.get(from, to).loses();
             let first = self.connection(token).and_then(|one| one.pipes[side].in_flight.front_mut());
