@@ -1,7 +1,7 @@
 //! What the reliability review computes with: models whose answers are known, estimators for rare events, and what an
 //! incident log proves.
 //!
-//! A review goes from its [`file`] to [`strata`], each with a frequency and runs of the real stack, through a [`batch`] of runs
+//! A review goes from its [`mod@file`] to [`strata`], each with a frequency and runs of the real stack, through a [`batch`] of runs
 //! to [`outcome`]s, which [`compose`] weighs to an [`answer`].
 //!
 //! What is absent: output, clocks, hidden randomness. Every function returns data or an error that names the argument;
