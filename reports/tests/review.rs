@@ -324,6 +324,8 @@ fn the_review_is_told_in_json_and_its_worst_run_can_be_replayed() {
     assert_eq!(output.stdout, again.stdout, "the same seeds, the same bytes");
     let replayed = hogwash(store.path(), &["replay", &plan]);
     assert!(matches!(replayed.status.code(), Some(0 | 1)), "{replayed:?}");
+    let checked = hogwash(store.path(), &["check", file.to_str().unwrap()]);
+    assert!(String::from_utf8(checked.stdout).unwrap().ends_with("a review without problems\n"));
     let wrong = hogwash(store.path(), &["review", "nowhere.toml"]);
     assert_eq!(wrong.status.code(), Some(2));
 }

@@ -112,13 +112,15 @@ fn figure(
     Figure::of(estimate(&strata), raw, tallies.iter().map(|tally| tally.runs).sum())
 }
 
-/// Two worlds on the same seeds, event by event: what changes a year. A stratum in which no pair differs widens the interval by
-/// what it may hide, of outcomes as large as `largest`.
+/// Two worlds on the same seeds, event by event: what changes a year.
+///
+/// Few pairs that agree are no proof that all would: every stratum widens the interval by what pairs that were not made may
+/// hide, 3/n of an outcome as large as `largest`.
 pub fn change(
     before: &[Seen<'_>],
     after: &[Seen<'_>],
     confidence: f64,
-    largest: f64,
+    largest: impl Fn(&Seen<'_>) -> f64,
     measure: impl Fn(&Seen<'_>, &Outcome) -> f64,
 ) -> Option<(Change, u64)> {
     let quantile = two_sided_quantile(confidence).ok()?;
@@ -139,14 +141,10 @@ pub fn change(
         let mean = differences.iter().sum::<f64>() / count;
         value += mean;
         let spread: f64 = differences.iter().map(|difference| (difference - mean).powi(2)).sum();
-        if spread > 0.0 {
-            variance += spread / (count - 1.0).max(1.0) / count;
-        } else {
-            // Every pair says the same: what one that was not made might say otherwise is bounded, not known.
-            let weight = one.stratum.per_year.max(other.stratum.per_year);
-            let share = bound_after_none(differences.len() as u64, confidence).ok()?;
-            hidden += (weight * largest * share).powi(2);
-        }
+        variance += spread / (count - 1.0).max(1.0) / count;
+        let share = bound_after_none(differences.len() as u64, confidence).ok()?;
+        let most = f64::max(one.stratum.per_year * largest(one), other.stratum.per_year * largest(other));
+        hidden += (most * share).powi(2);
     }
     let half = ((quantile * quantile) * variance + hidden).sqrt();
     let interval = Interval { low: value - half, high: value + half, confidence };

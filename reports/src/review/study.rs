@@ -146,9 +146,9 @@ impl<'a> Study<'a> {
         let confidence = self.review.confidence;
         let answers = self.mitigated.iter().filter_map(|(names, strata)| {
             let after = Seen::all(strata, runs);
-            let longest = compose::longest(&after) + self.run_hours();
+            let longest = |one: &Seen<'_>| one.stratum.hours + self.run_hours();
             let (losses, pairs) =
-                compose::change(&before, &after, confidence, 1.0, |one, outcome| one.lost(outcome))?;
+                compose::change(&before, &after, confidence, |_| 1.0, |one, outcome| one.lost(outcome))?;
             let (down_hours, _) = compose::change(&before, &after, confidence, longest, |one, outcome| {
                 one.down_hours(outcome)
             })?;

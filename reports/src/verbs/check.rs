@@ -3,6 +3,7 @@
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
 use crate::program::Program;
+use crate::review::file::Review;
 use crate::terminal::coloured;
 use anyhow::Result;
 use scenarios::scenario::Scenario;
@@ -30,13 +31,16 @@ pub(crate) fn check(program: &Program, arguments: &CheckArgs) -> Result<Exit> {
     Ok(exit)
 }
 
-/// Reads a file as what it is: plans begin with their version, scenarios with a name.
+/// Reads a file as what it is: plans begin with their version, reviews have claims, and all else is a scenario.
 fn read(program: &Program, path: &Path) -> Result<&'static str, ScenarioError> {
     let bytes = library::read_file(path)?;
     let (origin, stack) = (path.display().to_string(), program.stack.as_ref());
-    let is_plan =
-        String::from_utf8_lossy(&bytes).lines().any(|line| line.trim_start().starts_with("version"));
-    if is_plan {
+    let has = |start: &str| {
+        String::from_utf8_lossy(&bytes).lines().any(|line| line.trim_start().starts_with(start))
+    };
+    if has("[[claim]]") || has("[[initiating-event]]") {
+        Review::parse(&bytes, &origin, stack).map(|_| "review")
+    } else if has("version") {
         plan_file::read(&bytes, &origin, stack).map(|_| "plan")
     } else {
         Scenario::parse(&bytes, &origin, stack).map(|_| "scenario")
