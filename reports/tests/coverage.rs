@@ -83,3 +83,60 @@ fn fitted_laws_cover_their_parameters_though_some_times_are_cut_off() {
         lognormal(&repairs(stream), 0.95).unwrap().median_interval
     });
 }
+
+/// Outcomes of two worlds on the same seeds, with losses that are rarer in the second, and the strata that they are of.
+#[cfg(not(live))]
+mod years {
+    use super::{Stream, covers};
+    use hogwash::review::answer::Figure;
+    use hogwash::review::compose::{self, Seen};
+    use hogwash::review::outcome::Outcome;
+    use hogwash::review::strata::Stratum;
+
+    const PAIRS: u64 = 60;
+    /// How often a year each event comes, and the chances that it loses something, before and after.
+    const EVENTS: [(f64, f64, f64); 3] = [(2.0, 0.3, 0.1), (0.5, 0.9, 0.2), (10.0, 0.02, 0.02)];
+
+    fn stratum(per_year: f64) -> Stratum {
+        Stratum { name: format!("{per_year} a year"), overlap: None, per_year, hours: 1.0, plans: Vec::new() }
+    }
+
+    fn outcome(lost: bool) -> Outcome {
+        Outcome { lost: u64::from(lost), ..Outcome::default() }
+    }
+
+    /// For each event, its outcomes before and after: one draw decides both, as one seed does.
+    fn worlds(stream: &mut Stream) -> Vec<(Stratum, Vec<Outcome>, Vec<Outcome>)> {
+        let event = |(per_year, before, after): (f64, f64, f64)| {
+            let draws: Vec<f64> = (0..PAIRS).map(|_| stream.unit()).collect();
+            let of = |chance: f64| draws.iter().map(|draw| outcome(*draw < chance)).collect();
+            (stratum(per_year), of(before), of(after))
+        };
+        EVENTS.map(event).into_iter().collect()
+    }
+
+    fn seen<'a>(stratum: &'a Stratum, outcomes: &'a [Outcome]) -> Seen<'a> {
+        Seen { stratum, outcomes: outcomes.iter().map(Some).collect() }
+    }
+
+    #[test]
+    fn intervals_of_a_year_and_of_what_a_mitigation_changes_cover_the_truth() {
+        let truth: f64 = EVENTS.iter().map(|(per_year, before, _)| per_year * before).sum();
+        covers("losses of a year", truth, 1_000, |stream| {
+            let worlds = worlds(stream);
+            let before: Vec<_> = worlds.iter().map(|(stratum, before, _)| seen(stratum, before)).collect();
+            match compose::losses(&before, 0.95) {
+                Figure::Estimated { interval, .. } => interval,
+                other => panic!("{other:?}"),
+            }
+        });
+        let change: f64 = EVENTS.iter().map(|(per_year, before, after)| per_year * (after - before)).sum();
+        covers("change of a year", change, 1_000, |stream| {
+            let worlds = worlds(stream);
+            let before: Vec<_> = worlds.iter().map(|(stratum, before, _)| seen(stratum, before)).collect();
+            let after: Vec<_> = worlds.iter().map(|(stratum, _, after)| seen(stratum, after)).collect();
+            let measure = |one: &Seen<'_>, outcome: &Outcome| one.lost(outcome);
+            compose::change(&before, &after, 0.95, |_| 1.0, measure).unwrap().0.interval
+        });
+    }
+}
