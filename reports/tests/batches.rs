@@ -33,10 +33,12 @@ fn said(output: &Output) -> (Vec<u64>, Value) {
 
 /// The seeds that the ledger of the only batch in `store` has.
 fn in_ledger(store: &Path) -> Vec<u64> {
-    let Ok(mut ledgers) = store.join(".fuzz").read_dir() else { return Vec::new() };
-    let Some(ledger) = ledgers.next() else { return Vec::new() };
+    let Ok(files) = store.join(".fuzz").read_dir() else { return Vec::new() };
+    let mut paths = files.map(|file| file.unwrap().path());
+    let is_ledger = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+    let Some(ledger) = paths.find(is_ledger) else { return Vec::new() };
     // It gets another name once it is done.
-    let text = std::fs::read_to_string(ledger.unwrap().path()).unwrap_or_default();
+    let text = std::fs::read_to_string(ledger).unwrap_or_default();
     // Lines that are not written to their end are no runs.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole

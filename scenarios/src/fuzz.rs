@@ -299,6 +299,14 @@ fn count<T>(list: &[T]) -> u64 {
     u64::try_from(list.len()).unwrap_or(u64::MAX)
 }
 
+/// Why a run is not kept.
+enum Unkept {
+    /// Run again, it had this digest instead.
+    Otherwise(String),
+    /// Something else, in words.
+    Trouble(String),
+}
+
 /// A batch at work, shared by its threads.
 struct Work<'a> {
     batch: &'a Batch,
@@ -389,21 +397,18 @@ impl Work<'_> {
     }
 
     fn ended(&self, place: u64, run: Run, plan: &Plan, mut result: RunResult) {
-        let new = self.lock().0.claim(place, &run, &result);
+        let mut new = self.lock().0.claim(place, &run, &result);
         let mut stored = None;
-        if !new.is_empty() {
-            match self.keep(plan) {
-                Ok(Some((kept, digest))) => {
-                    stored = Some(kept);
-                    if let RunResult::Ended(capsule) = &result
-                        && capsule.digest != digest
-                    {
-                        let (first, parting) = (capsule.digest.clone(), Vec::new());
-                        result = RunResult::NotDeterministic { first, second: digest, parting };
-                    }
+        if let (false, RunResult::Ended(capsule)) = (new.is_empty(), &result) {
+            match self.keep(plan, &capsule.digest) {
+                Ok(kept) => stored = kept,
+                Err(Unkept::Otherwise(second)) => {
+                    // The run that stands for these violations has to be another.
+                    self.lock().0.release(place, &run, std::mem::take(&mut new));
+                    let (first, parting) = (capsule.digest.clone(), Vec::new());
+                    result = RunResult::NotDeterministic { first, second, parting };
                 }
-                Ok(None) => {}
-                Err(error) => self.events.event(&Event::Trouble { run: &run, message: error.to_string() }),
+                Err(Unkept::Trouble(message)) => self.events.event(&Event::Trouble { run: &run, message }),
             }
         }
         self.events.event(&Event::Ended { run: &run, result: &result });
@@ -419,15 +424,19 @@ impl Work<'_> {
         }
     }
 
-    /// Runs `plan` again to keep it: histories of runs that break nothing new are not worth their disk.
-    fn keep(&self, plan: &Plan) -> Result<Option<(StoredRun, String)>, ScenarioError> {
+    /// Runs `plan`, which ended with `digest`, again to keep it: histories of runs that break nothing new are not worth
+    /// their disk.
+    fn keep(&self, plan: &Plan, digest: &str) -> Result<Option<StoredRun>, Unkept> {
         let Some(store) = &self.batch.store else { return Ok(None) };
         let budget = self.batch.budget;
         let guarded = Guarded { budget, store: Some(store.clone()), ..Guarded::default() };
-        Ok(match guarded::run(plan, self.stack, &guarded)? {
-            Ending::Ended(report) => report.stored.clone().map(|stored| (stored, report.digest)),
-            Ending::CutOff(_) | Ending::Bug(_) => None,
-        })
+        let trouble = |what: &dyn fmt::Display| Unkept::Trouble(format!("the run could not be kept: {what}"));
+        match guarded::run(plan, self.stack, &guarded).map_err(|error| trouble(&error))? {
+            Ending::Ended(report) if report.digest == digest => Ok(report.stored.clone()),
+            Ending::Ended(report) => Err(Unkept::Otherwise(report.digest)),
+            Ending::CutOff(cut) => Err(trouble(&cut)),
+            Ending::Bug(message) => Err(trouble(&message)),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Tally, Ledger)> {

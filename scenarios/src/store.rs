@@ -32,6 +32,8 @@ const TRACE: &str = "trace.bin";
 const PARTIAL: &str = ".partial-";
 /// Held by whoever writes such a folder: where nobody does, its process was killed.
 const LOCK: &str = ".lock";
+/// Held by whoever makes such a folder until it is locked, and by whoever takes left ones away.
+const MAKING: &str = ".making";
 
 /// What made a run, so that a replay can say what has changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +176,7 @@ impl Store {
     /// Begins to keep a run: a folder without a name, until the run has ended.
     pub(crate) fn begin(&self, plan: &Plan) -> Result<Partial, ScenarioError> {
         fs::create_dir_all(&self.0).map_err(|error| cannot("write", &self.0, &error))?;
+        let _making = self.making(File::lock_shared);
         // Another process may be at work in the same store: the first to make a folder has it.
         for number in 0..100_000 {
             let folder = self.0.join(format!("{PARTIAL}{number}"));
@@ -198,14 +201,22 @@ impl Store {
     /// Takes away what processes that were killed left behind.
     #[cfg(not(live))]
     pub(crate) fn sweep(&self) {
+        let _making = self.making(File::lock);
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let is_partial = entry.file_name().to_string_lossy().starts_with(PARTIAL);
-            // One without a lock has just been made.
-            let lock = is_partial.then(|| File::open(entry.path().join(LOCK)).ok()).flatten();
-            if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
+            // Whoever made one without a lock was killed in the middle of it.
+            let is_held = || File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+            if is_partial && !is_held() {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
+    }
+
+    /// Holds the making of folders, shared or alone; nothing where the machine has no locks, or the store no folder yet.
+    fn making(&self, lock: impl Fn(&File) -> std::io::Result<()>) -> Option<File> {
+        let file = File::create(self.0.join(MAKING)).ok()?;
+        lock(&file).ok()?;
+        Some(file)
     }
 
     /// The stored run that `name` means: a path, a run's name, the beginning of one, or `latest`.

@@ -23,6 +23,8 @@ const FOLDER: &str = ".fuzz";
 /// What a ledger's name ends with while its batch is at work, and when all its runs are done.
 const OPEN: &str = ".jsonl";
 const DONE: &str = ".done.jsonl";
+/// And the name of the file that is held meanwhile. It is one of its own, since a ledger that is done gets another name.
+const LOCK: &str = ".lock";
 
 /// The first line of a ledger: which part of which batch it is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +83,13 @@ mod folder {
 }
 
 /// The file of one batch; nothing where there is no store.
-pub(super) struct Ledger(Option<(PathBuf, File)>);
+pub(super) struct Ledger(Option<Held>);
+
+struct Held {
+    path: PathBuf,
+    file: File,
+    _lock: File,
+}
 
 impl Ledger {
     pub(super) fn none() -> Self {
@@ -97,13 +105,16 @@ impl Ledger {
         let folder = store.folder().join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| cannot("write", &folder, &error))?;
         let header = header(batch, stack);
-        let path = folder.join(format!("{}-{}-{}{OPEN}", header.batch, header.shard.part, header.shard.of));
-        let file = || OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let file = file().map_err(|error| cannot("read", &path, &error))?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        let name = format!("{}-{}-{}", header.batch, header.shard.part, header.shard.of);
+        let lock_path = folder.join(format!("{name}{LOCK}"));
+        let lock = File::create(&lock_path).map_err(|error| cannot("write", &lock_path, &error))?;
+        let path = folder.join(name + OPEN);
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             let reason = "another hogwash is at work on this batch in this store".to_owned();
             return Err(ScenarioError::File { what: "use", path: path.display().to_string(), reason });
         }
+        let file = || OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = file().map_err(|error| cannot("read", &path, &error))?;
         let entries = whole_lines(&file).map_err(|error| cannot("read", &path, &error))?;
         let mut lines = entries.lines();
         let entries = if lines.next().is_some_and(|line| line == json(&header)) {
@@ -115,21 +126,21 @@ impl Ledger {
             begin().map_err(|error| cannot("write", &path, &error))?;
             Vec::new()
         };
-        Ok((Self(Some((path, file))), entries))
+        Ok((Self(Some(Held { path, file, _lock: lock })), entries))
     }
 
     pub(super) fn add(&mut self, entry: &Entry) -> Result<(), ScenarioError> {
-        let Some((path, file)) = &mut self.0 else { return Ok(()) };
+        let Some(Held { path, file, .. }) = &mut self.0 else { return Ok(()) };
         let line = json(entry) + "\n";
         file.write_all(line.as_bytes()).map_err(|error| cannot("write", path, &error))
     }
 
     /// All runs are done: the next batch like it begins anew, and this one can be merged with its other shards.
     pub(super) fn complete(self) -> Result<(), ScenarioError> {
-        let Some((path, _)) = self.0 else { return Ok(()) };
+        let Some(Held { path, .. }) = &self.0 else { return Ok(()) };
         let name =
             path.file_name().map(|name| name.to_string_lossy().replace(OPEN, DONE)).unwrap_or_default();
-        std::fs::rename(&path, path.with_file_name(name)).map_err(|error| cannot("write", &path, &error))
+        std::fs::rename(path, path.with_file_name(name)).map_err(|error| cannot("write", path, &error))
     }
 }
 

@@ -109,6 +109,15 @@ impl Tally {
         claims
     }
 
+    /// Takes claims back from the run at `place`: it is none that can stand for them.
+    pub(super) fn release(&mut self, place: u64, run: &Run, claims: Vec<Claim>) {
+        for key in claims.iter().map(|claim| key(run, &claim.broken)) {
+            if self.claimed.get(&key) == Some(&place) {
+                self.claimed.remove(&key);
+            }
+        }
+    }
+
     /// How many violations there are so far, each counted once.
     pub(super) fn distinct(&self) -> u64 {
         u64::try_from(self.distinct.len()).unwrap_or(u64::MAX)

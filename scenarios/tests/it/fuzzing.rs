@@ -8,6 +8,7 @@ use scenarios::scenario::Scenario;
 use scenarios::store::Store;
 use sim::stack::Stack;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +30,12 @@ fn batch(variants: &[Option<&str>], seeds: u64) -> Batch {
         twice: false,
         store: None,
     }
+}
+
+/// The file of the only batch in `store` that ends so.
+fn of_batch(store: &Path, extension: &str) -> PathBuf {
+    let mut files = store.join(".fuzz").read_dir().unwrap().map(|file| file.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|of| of == extension)).unwrap()
 }
 
 /// Keeps what happens in few words, and stops the batch after some runs.
@@ -129,7 +136,7 @@ fn a_batch_that_was_stopped_goes_on_where_it_was() {
     let half = run(&batch, &first);
     assert!(half.interrupted && half.runs == 4, "{half:?}");
     // As if it was killed in the middle of a line.
-    let ledger = folder.path().join(".fuzz").read_dir().unwrap().next().unwrap().unwrap().path();
+    let ledger = of_batch(folder.path(), "jsonl");
     let mut text = std::fs::read_to_string(&ledger).unwrap();
     text.truncate(text.len() - 20);
     std::fs::write(&ledger, text).unwrap();
@@ -190,7 +197,7 @@ fn a_ledger_that_holds_a_run_twice_is_not_merged() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     run(&Batch { store: Some(store.clone()), ..batch(&[None], 3) }, &Heard::default());
-    let ledger = folder.path().join(".fuzz").read_dir().unwrap().next().unwrap().unwrap().path();
+    let ledger = of_batch(folder.path(), "jsonl");
     let text = std::fs::read_to_string(&ledger).unwrap();
     let last = text.lines().last().unwrap();
     std::fs::write(&ledger, format!("{text}{last}\n")).unwrap();
@@ -204,8 +211,7 @@ fn a_batch_that_another_process_is_at_work_on_is_refused() {
     let batch = Batch { store: Some(Store::new(folder.path())), ..batch(&[None], 2) };
     let first = Heard { stop_after: Some(1), ..Heard::default() };
     run(&Batch { jobs: 1, store: batch.store.clone(), ..self::batch(&[None], 2) }, &first);
-    let ledger = folder.path().join(".fuzz").read_dir().unwrap().next().unwrap().unwrap().path();
-    let held = std::fs::File::open(&ledger).unwrap();
+    let held = std::fs::File::open(of_batch(folder.path(), "lock")).unwrap();
     held.lock().unwrap();
     let stack: Arc<dyn Stack> = Arc::new(Journal);
     let error = fuzz(&batch, &stack, &Heard::default(), &AtomicBool::new(false)).unwrap_err().to_string();
@@ -254,6 +260,21 @@ fn a_leak_of_nondeterminism_is_found_by_running_twice() {
     let summary = run(&batch, &Heard::default());
     assert_eq!(summary.not_deterministic, 2);
     assert!(summary.troubles[0].1.starts_with("not deterministic: digest "), "{:?}", summary.troubles);
+}
+
+#[test]
+fn a_violation_whose_run_cannot_be_repeated_stands_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Some(Store::new(folder.path()));
+    let mut batch = Batch { store, jobs: 1, ..batch(&[Some("unsafe")], 6) };
+    let heard = Heard::default();
+    let violated = run(&Batch { store: None, jobs: 1, ..self::batch(&[Some("unsafe")], 6) }, &heard).expected;
+    assert!(violated > 1, "{violated}");
+    batch.overrides.push(("journal.leak".to_owned(), "true".to_owned()));
+    let heard = Heard::default();
+    let summary = run(&batch, &heard);
+    assert_eq!((summary.not_deterministic, summary.distinct), (violated, Vec::new()));
+    assert!(!heard.words.lock().unwrap().iter().any(|word| word.starts_with("new")));
 }
 
 #[test]
