@@ -98,7 +98,14 @@ mod years {
     const EVENTS: [(f64, f64, f64); 3] = [(2.0, 0.3, 0.1), (0.5, 0.9, 0.2), (10.0, 0.02, 0.02)];
 
     fn stratum(per_year: f64) -> Stratum {
-        Stratum { name: format!("{per_year} a year"), overlap: None, per_year, hours: 1.0, plans: Vec::new() }
+        Stratum {
+            name: format!("{per_year} a year"),
+            event: None,
+            place: None,
+            per_year,
+            hours: 1.0,
+            plans: Vec::new(),
+        }
     }
 
     fn outcome(lost: bool) -> Outcome {

@@ -5,6 +5,7 @@ use crate::error::ScenarioError;
 use crate::runner::{self, Options, RunReport};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
+use sim::history::Observer;
 use sim::plan::Plan;
 use sim::stack::Stack;
 use sim::world::{CutOff, FreshChance, Limits};
@@ -94,6 +95,19 @@ pub struct Guarded {
 /// # Errors
 /// As [`runner::run`].
 pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, guarded: &Guarded) -> Result<Ending, ScenarioError> {
+    watched(plan, stack, guarded, Vec::new())
+}
+
+/// As [`run`], with `observers` that watch events as they happen.
+///
+/// # Errors
+/// As [`runner::run`].
+pub fn watched(
+    plan: &Plan,
+    stack: &Arc<dyn Stack>,
+    guarded: &Guarded,
+    observers: Vec<Box<dyn Observer>>,
+) -> Result<Ending, ScenarioError> {
     let stop = Arc::new(AtomicBool::new(false));
     let limits = Limits {
         stop: Some(stop.clone()),
@@ -106,7 +120,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, guarded: &Guarded) -> Result<End
     let thread = std::thread::Builder::new().name(format!("guarded-{}", plan.seed)).spawn(move || {
         let options = Options {
             store: owned.store.as_ref(),
-            observers: Vec::new(),
+            observers,
             limits,
             until_broken: owned.until_broken.as_deref(),
         };

@@ -85,6 +85,16 @@ impl Figure {
         }
     }
 
+    /// What bounds it from above.
+    pub fn below(&self) -> Option<f64> {
+        match self {
+            Self::Computed { value } => Some(*value),
+            Self::Estimated { interval, .. } => Some(interval.high),
+            Self::Below { below, .. } => Some(*below),
+            Self::None { .. } => None,
+        }
+    }
+
     /// Whether it is below `target`.
     pub fn against(&self, target: f64) -> Verdict {
         let (low, high) = match self {
@@ -161,6 +171,25 @@ pub struct Answer {
     pub known_answers: Vec<super::known::Known>,
     /// What is not in the figures.
     pub not_modelled: Vec<String>,
+}
+
+impl Answer {
+    /// The plans that it names, wherever it does.
+    pub fn replays_mut(&mut self) -> Vec<&mut String> {
+        let claims =
+            self.claims.iter_mut().flat_map(|one| [&mut one.twin.replay, &mut one.correlated.replay]);
+        let floors = self.floors.iter_mut().flat_map(|one| &mut one.steps);
+        let floors = floors.flat_map(|one| [&mut one.twin_replay, &mut one.replay]);
+        claims
+            .chain(floors)
+            .chain(self.events.iter_mut().map(|one| &mut one.replay))
+            .chain(self.contributors.iter_mut().map(|one| &mut one.replay))
+            .chain(self.common_causes.iter_mut().map(|one| &mut one.replay))
+            .chain(self.mitigations.iter_mut().map(|one| &mut one.replay))
+            .chain(self.minimal_sets.iter_mut().map(|one| &mut one.replay))
+            .flatten()
+            .collect()
+    }
 }
 
 /// What a page draws.
@@ -271,6 +300,8 @@ pub struct Column {
     pub figure: Figure,
     /// Whether the target is met.
     pub verdict: Verdict,
+    /// The plan of the run behind it that weighs most; none where no run is.
+    pub replay: Option<String>,
 }
 
 /// What one event does.
@@ -279,6 +310,8 @@ pub struct Column {
 pub struct EventAnswer {
     /// Its name.
     pub name: String,
+    /// The places at which it strikes, where there are several.
+    pub places: Vec<String>,
     /// What it injects.
     pub mechanism: &'static str,
     /// Times a year, all places together: an input.
@@ -301,10 +334,8 @@ pub struct EventAnswer {
     pub down_share: f64,
     /// Seconds from its end until the service was up for good: median, p90, p99; none where that lies past the load's end.
     pub recovery_seconds: [Option<f64>; 3],
-    /// The run that lost most, or was down longest: a seed, and its plan's digest.
-    pub worst_seed: Option<u64>,
-    /// The plan of that run, once it is kept.
-    pub plan: Option<String>,
+    /// The plan of the run that lost most, or was down longest.
+    pub replay: Option<String>,
 }
 
 /// What one event contributes to a year.
@@ -315,12 +346,20 @@ pub struct Contributor {
     pub measure: Measure,
     /// The event or coincidence.
     pub name: String,
-    /// Losses, or hours of downtime, a year.
+    /// Losses, or hours of downtime, a year: what was seen.
     pub per_year: f64,
+    /// The same with its interval, where it can be trusted.
+    pub figure: Figure,
+    /// Whether it is told apart from the next in rank: the interval of their difference lies above 0. None for the last.
+    pub apart: Option<bool>,
     /// Its share of all (Fussell–Vesely).
     pub share: f64,
     /// By how much all would shrink without it (risk reduction worth); none where nothing else was seen.
     pub reduction_worth: Option<f64>,
+    /// The place of several from which more than half of it comes.
+    pub mostly: Option<String>,
+    /// The plan of the run behind it that weighs most.
+    pub replay: Option<String>,
 }
 
 /// The most that a single event took.
@@ -351,6 +390,8 @@ pub struct CommonCause {
     pub alphas: Vec<Option<f64>>,
     /// How many runs showed it.
     pub runs: u64,
+    /// The plan of the run behind it that weighs most.
+    pub replay: Option<String>,
 }
 
 /// What a mitigation, or two of them, change.
@@ -369,6 +410,8 @@ pub struct MitigationAnswer {
     pub down_hours_before: f64,
     /// Change of hours of downtime a year.
     pub down_hours: Change,
+    /// The plan of the run with it that weighs most.
+    pub replay: Option<String>,
 }
 
 /// A difference of pairs, with its interval.
@@ -387,10 +430,14 @@ pub struct Change {
 pub struct Floor {
     /// The claim.
     pub claim: String,
+    /// What it is about.
+    pub measure: Measure,
     /// For N = 1, 2, …
     pub steps: Vec<FloorStep>,
     /// From how many replicas on one more improves the world as it is by less than a tenth; none where it goes on.
     pub stops_helping: Option<u32>,
+    /// The mitigations that do improve it, with all of their interval.
+    pub would_help: Vec<String>,
 }
 
 /// One number of replicas.
@@ -403,10 +450,16 @@ pub struct FloorStep {
     pub failures: u32,
     /// P^N.
     pub formula: Figure,
+    /// The simulation where the replicas fail each by itself, and nothing else does.
+    pub twin: Figure,
     /// The world as it is: its events, without coincidences.
     pub correlated: Figure,
     /// How many independent replicas that is.
     pub effective_replicas: Option<f64>,
+    /// The plan of the twin's run that weighs most.
+    pub twin_replay: Option<String>,
+    /// The plan of the run of the world as it is that weighs most.
+    pub replay: Option<String>,
 }
 
 /// A set of things that is enough, and no part of it is.
@@ -423,4 +476,6 @@ pub struct MinimalSet {
     pub seen: BTreeMap<&'static str, u64>,
     /// How many runs were made.
     pub runs: u64,
+    /// The plan of the first of them that showed it.
+    pub replay: Option<String>,
 }

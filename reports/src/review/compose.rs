@@ -9,6 +9,7 @@ use super::rare::{self, Tally};
 use super::strata::Stratum;
 
 /// A stratum with the outcomes of its runs.
+#[derive(Clone)]
 pub struct Seen<'a> {
     /// The stratum.
     pub stratum: &'a Stratum,
@@ -19,15 +20,11 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// The strata with what is known of their runs.
     pub fn all(strata: &'a [Stratum], runs: &'a Runs) -> Vec<Self> {
-        let outcome = |ran: &'a Ran| match ran {
-            Ran::Ended(outcome) => Some(outcome.as_ref()),
-            Ran::Failed(_) => None,
-        };
         strata
             .iter()
             .map(|stratum| Self {
                 stratum,
-                outcomes: stratum.plans.iter().map(|plan| runs.of(plan).and_then(outcome)).collect(),
+                outcomes: stratum.plans.iter().map(|plan| runs.of(plan).and_then(Ran::outcome)).collect(),
             })
             .collect()
     }
@@ -63,33 +60,58 @@ impl<'a> Seen<'a> {
 /// Losses a year.
 pub fn losses(seen: &[Seen<'_>], confidence: f64) -> Figure {
     let tallies: Vec<Tally> = seen.iter().map(|one| one.tally(|outcome| one.lost(outcome))).collect();
-    figure(seen, &tallies, |strata| rare::probability(strata, &tallies, confidence))
+    let per_year: Vec<f64> = seen.iter().map(|one| one.stratum.per_year).collect();
+    figure(seen, &tallies, &per_year, |strata| rare::probability(strata, &tallies, confidence))
 }
 
-/// Hours a year that `measure` gives, at most `hours_max` each time.
-pub fn hours(
+/// Hours a year: `share` is what part of each event's own hours, and of a run's `run_hours` beside them, an outcome counts.
+///
+/// What few runs hide is part of the interval. In a stratum in which none took half of its hours, some of those that were not
+/// made may have taken all of them; in one in which all did, some may have taken none.
+fn hours(
     seen: &[Seen<'_>],
     confidence: f64,
-    hours_max: f64,
-    measure: impl Fn(&Seen<'_>, &Outcome) -> f64,
+    run_hours: f64,
+    share: impl Fn(&Seen<'_>, &Outcome) -> f64,
 ) -> Figure {
-    let tallies: Vec<Tally> = seen.iter().map(|one| one.tally(|outcome| measure(one, outcome))).collect();
-    figure(seen, &tallies, |strata| rare::mean(strata, &tallies, hours_max, confidence))
+    let longest = |one: &Seen<'_>| one.stratum.hours + run_hours;
+    let tallies: Vec<Tally> = seen.iter().map(|one| one.tally(|outcome| share(one, outcome))).collect();
+    let per_year: Vec<f64> = seen.iter().map(|one| one.stratum.per_year * longest(one)).collect();
+    figure(seen, &tallies, &per_year, |strata| {
+        let mut estimate = rare::mean(strata, &tallies, 1.0, confidence)?;
+        let (mut down, mut up) = (0.0, 0.0);
+        for ((one, tally), weight) in seen.iter().zip(&tallies).zip(&per_year) {
+            let may_hide = (weight * bound_after_none(tally.runs, confidence)?).powi(2);
+            let took = |outcome: &Outcome| share(one, outcome) >= 0.5;
+            if tally.hits > 0 && !one.known().any(took) {
+                up += may_hide;
+            } else if one.known().all(took) {
+                down += may_hide;
+            }
+        }
+        let Interval { low, high, .. } = &mut estimate.interval;
+        *low = (estimate.value - ((estimate.value - *low).powi(2) + down).sqrt()).max(0.0);
+        *high = estimate.value + ((*high - estimate.value).powi(2) + up).sqrt();
+        Ok(estimate)
+    })
 }
 
 /// Hours of downtime a year; a run itself lasts `run_hours`.
 pub fn down_hours(seen: &[Seen<'_>], confidence: f64, run_hours: f64) -> Figure {
-    hours(seen, confidence, longest(seen) + run_hours, |one, outcome| one.down_hours(outcome))
+    hours(seen, confidence, run_hours, |one, outcome| {
+        one.down_hours(outcome) / (one.stratum.hours + run_hours)
+    })
 }
 
-/// The longest mean of a stratum, in hours.
-pub fn longest(seen: &[Seen<'_>]) -> f64 {
-    seen.iter().map(|one| one.stratum.hours).fold(0.0, f64::max)
+/// Hours a year with at least `failures` nodes of `role` down at once.
+pub fn replicas_down_hours(seen: &[Seen<'_>], confidence: f64, role: &str, failures: u32) -> Figure {
+    hours(seen, confidence, 0.0, |_, outcome| outcome.share_down(role, failures))
 }
 
 fn figure(
     seen: &[Seen<'_>],
     tallies: &[Tally],
+    weights: &[f64],
     estimate: impl Fn(&[rare::Stratum]) -> Result<rare::Estimate, rare::RareError>,
 ) -> Figure {
     if seen.is_empty() {
@@ -102,17 +124,15 @@ fn figure(
     }
     let strata: Vec<rare::Stratum> = seen
         .iter()
-        .map(|one| rare::Stratum { name: one.stratum.name.clone(), weight: one.stratum.per_year })
+        .zip(weights)
+        .map(|(one, weight)| rare::Stratum { name: one.stratum.name.clone(), weight: *weight })
         .collect();
-    let raw = seen
-        .iter()
-        .zip(tallies)
-        .map(|(one, tally)| one.stratum.per_year * tally.sum / real(tally.runs))
-        .sum();
+    let raw = weights.iter().zip(tallies).map(|(weight, tally)| weight * tally.sum / real(tally.runs)).sum();
     Figure::of(estimate(&strata), raw, tallies.iter().map(|tally| tally.runs).sum())
 }
 
-/// Two worlds on the same seeds, event by event: what changes a year.
+/// Two worlds on the same seeds, event by event and place by place: what changes a year. A place that is in one of them only has
+/// nothing to be paired with.
 ///
 /// Few pairs that agree are no proof that all would: every stratum widens the interval by what pairs that were not made may
 /// hide, 3/n of an outcome as large as `largest`.
@@ -124,27 +144,34 @@ pub fn change(
     measure: impl Fn(&Seen<'_>, &Outcome) -> f64,
 ) -> Option<(Change, u64)> {
     let quantile = two_sided_quantile(confidence).ok()?;
+    let a_year = |one: &Seen<'_>, outcome: &Outcome| one.stratum.per_year * measure(one, outcome);
+    let called = |all: &[Seen<'_>], name: &str| all.iter().position(|one| one.stratum.name == name);
     let (mut value, mut variance, mut hidden, mut pairs) = (0.0, 0.0, 0.0, 0);
-    for (one, other) in before.iter().zip(after) {
-        let both =
-            one.outcomes.iter().zip(&other.outcomes).filter_map(|(one, other)| Some(((*one)?, (*other)?)));
-        let differences: Vec<f64> = both
-            .map(|(was, is)| {
-                other.stratum.per_year * measure(other, is) - one.stratum.per_year * measure(one, was)
-            })
-            .collect();
+    let mut add = |differences: Vec<f64>, most: f64| {
         let count = real(differences.len() as u64);
-        if differences.is_empty() {
-            return None;
-        }
-        pairs += differences.len() as u64;
         let mean = differences.iter().sum::<f64>() / count;
         value += mean;
         let spread: f64 = differences.iter().map(|difference| (difference - mean).powi(2)).sum();
         variance += spread / (count - 1.0).max(1.0) / count;
-        let share = bound_after_none(differences.len() as u64, confidence).ok()?;
-        let most = f64::max(one.stratum.per_year * largest(one), other.stratum.per_year * largest(other));
-        hidden += (most * share).powi(2);
+        hidden += (most * bound_after_none(differences.len() as u64, confidence).ok()?).powi(2);
+        Some(())
+    };
+    for one in before {
+        let most = one.stratum.per_year * largest(one);
+        if let Some(place) = called(after, &one.stratum.name) {
+            let other = &after[place];
+            let both = one.outcomes.iter().zip(&other.outcomes);
+            let differences: Vec<f64> =
+                both.filter_map(|(was, is)| Some(a_year(other, (*is)?) - a_year(one, (*was)?))).collect();
+            pairs += differences.len() as u64;
+            add(differences, most.max(other.stratum.per_year * largest(other)))?;
+        } else {
+            add(one.known().map(|was| -a_year(one, was)).collect(), most)?;
+        }
+    }
+    for other in after.iter().filter(|other| called(before, &other.stratum.name).is_none()) {
+        let most = other.stratum.per_year * largest(other);
+        add(other.known().map(|is| a_year(other, is)).collect(), most)?;
     }
     let half = ((quantile * quantile) * variance + hidden).sqrt();
     let interval = Interval { low: value - half, high: value + half, confidence };

@@ -4,7 +4,7 @@
 
 mod event;
 
-pub use event::{Event, Lasting, Rate};
+pub use event::{Event, Lasting, Place, Rate};
 
 use scenarios::ScenarioError;
 use scenarios::diagnostics::{Diagnostic, Diagnostics};
@@ -133,6 +133,8 @@ pub struct Production {
     pub losses: u64,
     /// Outages seen in them.
     pub outages: u64,
+    /// How long these lasted, all together, in hours.
+    pub down_hours: Option<f64>,
     /// Where the figures come from.
     pub source: String,
 }
@@ -283,9 +285,15 @@ fn production(root: &Section<'_>) -> Option<Production> {
     let hours = section.need("hours", "hours = 20000", above_zero(1e12));
     let losses = section.get("losses", value::whole(0, 1_000_000));
     let outages = section.get("outages", value::whole(0, 1_000_000));
+    let down_hours = section.get("down-hours", above_zero(1e12));
+    if let (Some(down), None | Some(0)) = (&down_hours, outages.as_ref().map(|outages| *outages.get_ref())) {
+        let title = "hours of downtime without an outage";
+        section.log.push(Diagnostic::new(down.span(), title, "of which outages?").help("add `outages = 2`"));
+    }
     let source = section.need("source", "source = \"incidents.csv\"", value::text);
     section.finish();
     Some(Production {
+        down_hours: down_hours.map(Spanned::into_inner),
         hours: hours?.into_inner(),
         losses: losses.map_or(0, Spanned::into_inner),
         outages: outages.map_or(0, Spanned::into_inner),

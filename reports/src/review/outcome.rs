@@ -29,7 +29,7 @@ pub struct Outcome {
     /// Seconds of the faults' second half, less the last ones, whose requests could still be served after the end: by then
     /// the stack has settled.
     pub settled_seconds: f64,
-    /// Seconds down among these: the share that lasts as long as the faults do.
+    /// Seconds down among these, which are judged as one, since what goes on for hours hangs on them: all, or none.
     pub down_settled_seconds: f64,
     /// Seconds down after the faults had ended.
     pub down_after_seconds: f64,
@@ -203,12 +203,13 @@ impl OutcomeObserver {
         };
         let middle = start + (end - start) / 2;
         let settled = middle..end.saturating_sub(self.run.served_within_ns).max(middle);
-        for (second, share) in (0_u64..).zip(&served) {
+        let mut judged = (0_u32, 0_u32);
+        for ((second, share), (all, in_time)) in (0_u64..).zip(&served).zip(&bins) {
             let (from, until) = (second * SECOND, (second + 1) * SECOND);
             let down = if *share < self.run.down_below { 1.0 } else { 0.0 };
             if from >= settled.start && until <= settled.end {
                 outcome.settled_seconds += 1.0;
-                outcome.down_settled_seconds += down;
+                judged = (judged.0 + all, judged.1 + in_time);
             }
             if down == 0.0 || until <= start {
                 continue;
@@ -222,6 +223,9 @@ impl OutcomeObserver {
                 outcome.recovery_seconds = seconds(until - end);
                 outcome.recovered = until + SECOND <= self.duration_ns;
             }
+        }
+        if f64::from(judged.1) < self.run.down_below * f64::from(judged.0) {
+            outcome.down_settled_seconds = outcome.settled_seconds;
         }
         outcome.served = served.iter().map(|share| (share * 1e3).round() / 1e3).collect();
         for (role, down) in &mut self.down {

@@ -3,11 +3,14 @@
 
 mod plots;
 
-use super::answer::{Answer, Change, ClaimAnswer, Column, Contributor, Verdict};
+use super::answer::{Answer, Column, Contributor, Verdict};
 use super::figures::rough;
 use super::file::Measure;
 use super::models::HOURS_PER_YEAR;
-use super::words::{after_trigger, alphas, figure, signed};
+use super::words::{
+    after_trigger, alphas, brief, change, contributor, figure, ranks, seen_and_interval, target,
+    where_it_stops,
+};
 use crate::markup::Markup;
 
 const STYLE: &str = include_str!("page/page.css");
@@ -24,13 +27,13 @@ pub fn html(answer: &Answer, call: &str) -> String {
         });
         html.element("body", &[], |body| {
             head(body, answer);
-            claims(body, answer);
+            claims(body, answer, call);
             body.leaf("h2", &[], "Pictures");
             body.element("div", &[("class", &"plots")], |inside| plots::all(inside, answer));
-            causes(body, answer);
-            mitigations(body, answer);
-            floors(body, answer);
-            sets(body, answer);
+            causes(body, answer, call);
+            mitigations(body, answer, call);
+            floors(body, answer, call);
+            sets(body, answer, call);
             events(body, answer, call);
             ends(body, answer);
         });
@@ -43,7 +46,7 @@ fn head(body: &mut Markup, answer: &Answer) {
     body.leaf("h1", &[], format!("{}: what P^N is worth", answer.review));
     body.leaf("p", &[], &answer.why);
     let figures = format!(
-        "{} runs of the real stack; {} seeds of each event from seed {}; a horizon of {} years; intervals at {} %. Frequencies and \
+        "{} runs of the real stack; {} seeds of each event at each of its places, from seed {}; a horizon of {} years; intervals at {} %. Frequencies and \
          lengths of events are inputs, not measurements; their sources are below.",
         answer.runs,
         answer.seeds,
@@ -57,53 +60,76 @@ fn head(body: &mut Markup, answer: &Answer) {
     }
 }
 
-/// A table; each row's cells are text with a class.
-fn table(body: &mut Markup, heads: &[&str], rows: impl IntoIterator<Item = Vec<(String, &'static str)>>) {
+/// What a cell of a table says.
+struct Cell {
+    text: String,
+    class: &'static str,
+    /// The command that runs what is behind it again.
+    replay: Option<String>,
+}
+
+fn plain(text: impl Into<String>) -> Cell {
+    Cell { text: text.into(), class: "", replay: None }
+}
+
+impl Cell {
+    /// The cell of a simulated number, with the run behind it.
+    fn run(self, call: &str, plan: Option<&String>) -> Self {
+        Self { replay: plan.map(|plan| format!("{call} replay {plan}")), ..self }
+    }
+}
+
+fn table(body: &mut Markup, heads: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) {
     body.element("div", &[("class", &"scroll")], |scroll| {
         scroll.element("table", &[], |table| {
             table.element("tr", &[], |row| {
                 heads.iter().for_each(|head| row.leaf("th", &[("scope", &"col")], head))
             });
             for cells in rows {
-                table.element("tr", &[], |row| {
-                    cells.iter().for_each(|(text, class)| row.leaf("td", &[("class", class)], text));
-                });
+                table.element("tr", &[], |row| cells.iter().for_each(|one| cell(row, one)));
             }
         });
     });
 }
 
-fn plain(text: impl Into<String>) -> (String, &'static str) {
-    (text.into(), "")
+fn cell(row: &mut Markup, cell: &Cell) {
+    row.element("td", &[("class", &cell.class)], |inside| {
+        inside.text(&cell.text);
+        if let Some(replay) = &cell.replay {
+            inside.element("details", &[], |details| {
+                details.leaf("summary", &[], "replay");
+                details.leaf("code", &[], replay);
+            });
+        }
+    });
 }
 
-fn claims(body: &mut Markup, answer: &Answer) {
+fn claims(body: &mut Markup, answer: &Answer, call: &str) {
     body.leaf("h2", &[], "Targets and verdicts");
-    let heads = [
-        "claim",
-        "target",
-        "P^N",
-        "simulated, independent twin",
-        "simulated, correlated",
-        "production hours prove",
-    ];
+    let heads =
+        ["claim", "P^N", "simulated, independent twin", "simulated, correlated", "production hours prove"];
     table(
         body,
         &heads,
         answer.claims.iter().map(|claim| {
-            let mut cells = vec![plain(&claim.name), plain(target(claim, answer))];
-            cells.extend([&claim.formula, &claim.twin, &claim.correlated, &claim.production].map(cell));
-            cells
+            let what = format!("{}: {}", claim.name, target(claim, answer));
+            let simulated = |column: &Column| verdict(column).run(call, column.replay.as_ref());
+            vec![
+                plain(what),
+                verdict(&claim.formula),
+                simulated(&claim.twin),
+                simulated(&claim.correlated),
+                verdict(&claim.production),
+            ]
         }),
     );
     for claim in &answer.claims {
         let of = claim.nodes.map_or(0, |nodes| nodes.nodes);
         let mut text = format!(
-            "{}: {} of {of} {} nodes. With {} of them down at once: by the sum {} of the time, in the twin {}, as it is {}. ",
+            "{}: with {} of {of} {} nodes down at once: by the sum {} of the time, in the twin {}, as it is {}. ",
             claim.name,
             claim.failures,
             claim.role,
-            claim.failures,
             figure(&claim.replicas_down[0]),
             figure(&claim.replicas_down[1]),
             figure(&claim.replicas_down[2]),
@@ -112,33 +138,24 @@ fn claims(body: &mut Markup, answer: &Answer) {
             text += &format!("P is {}; {of} replicas are worth {}. ", rough(share), rough(worth));
         }
         text += &format!(
-            "Production would show the target after {} clean hours.",
-            rough(claim.clean_hours_needed)
+            "Production would show the target after {} clean hours ({} years).",
+            rough(claim.clean_hours_needed),
+            rough(claim.clean_hours_needed / HOURS_PER_YEAR)
         );
         body.leaf("p", &[("class", &"quiet")], text);
     }
 }
 
-fn target(claim: &ClaimAnswer, answer: &Answer) -> String {
-    match claim.measure {
-        Measure::Loss => {
-            let years = rough(answer.horizon_hours / HOURS_PER_YEAR);
-            format!("a loss within {years} years: below {}", rough(claim.target))
-        }
-        Measure::Downtime => format!("share of time down: below {}", rough(claim.target)),
-    }
-}
-
-fn cell(column: &Column) -> (String, &'static str) {
+fn verdict(column: &Column) -> Cell {
     let (word, class) = match column.verdict {
         Verdict::Met => ("✓ met", "met"),
         Verdict::Missed => ("✗ missed", "missed"),
         Verdict::Open => ("? open", "open"),
     };
-    (format!("{word}: {}", figure(&column.figure)), class)
+    Cell { text: format!("{word}: {}", figure(&column.figure)), class, replay: None }
 }
 
-fn causes(body: &mut Markup, answer: &Answer) {
+fn causes(body: &mut Markup, answer: &Answer, call: &str) {
     body.leaf("h2", &[], "Causes");
     for (measure, what, unit) in
         [(Measure::Loss, "Loss", "losses a year"), (Measure::Downtime, "Downtime", "hours a year")]
@@ -159,13 +176,15 @@ fn causes(body: &mut Markup, answer: &Answer) {
                 let worth =
                     one.reduction_worth.map_or("all of it".to_owned(), |worth| format!("× {}", rough(worth)));
                 vec![
-                    plain(&one.name),
-                    plain(rough(one.per_year)),
+                    plain(contributor(one)),
+                    plain(seen_and_interval(one)).run(call, one.replay.as_ref()),
                     plain(format!("{} %", rough(one.share * 100.0))),
                     plain(worth),
                 ]
             }),
         );
+        let ranks = ranks(&own);
+        body.leaf("p", &[("class", &"quiet")], format!("By rank, {ranks}. Intervals are in brackets."));
     }
     if let Some(text) = after_trigger(answer) {
         body.leaf("p", &[], text);
@@ -186,13 +205,18 @@ fn causes(body: &mut Markup, answer: &Answer) {
         &["role", "mechanism", "β", "α₁, α₂, …", "runs"],
         answer.common_causes.iter().map(|cause| {
             let (role, mechanism) = (cause.role.clone(), cause.mechanism.clone());
-            let texts = [role, mechanism, figure(&cause.beta), alphas(cause), cause.runs.to_string()];
-            texts.map(plain).to_vec()
+            vec![
+                plain(role),
+                plain(mechanism),
+                plain(figure(&cause.beta)).run(call, cause.replay.as_ref()),
+                plain(alphas(cause)),
+                plain(cause.runs.to_string()),
+            ]
         }),
     );
 }
 
-fn mitigations(body: &mut Markup, answer: &Answer) {
+fn mitigations(body: &mut Markup, answer: &Answer, call: &str) {
     if answer.mitigations.is_empty() {
         return;
     }
@@ -200,29 +224,24 @@ fn mitigations(body: &mut Markup, answer: &Answer) {
     body.leaf(
         "p",
         &[("class", &"quiet")],
-        "The same events and seeds with and without. What each costs is for the reader to say.",
+        "The same events, places and seeds with and without. What each costs is for the reader to say.",
     );
-    let change = |change: &Change, before: f64| {
-        let (low, high) = (signed(change.interval.low), signed(change.interval.high));
-        format!("{} ({low} to {high}) of {}", signed(change.value), rough(before))
-    };
     let heads = ["mitigation", "change of losses a year", "change of hours down a year", "pairs"];
     table(
         body,
         &heads,
         answer.mitigations.iter().map(|one| {
-            let texts = [
-                one.names.join(" and "),
-                change(&one.losses, one.losses_before),
-                change(&one.down_hours, one.down_hours_before),
-                one.pairs.to_string(),
-            ];
-            texts.map(plain).to_vec()
+            vec![
+                plain(one.names.join(" and ")),
+                plain(change(&one.losses, one.losses_before)).run(call, one.replay.as_ref()),
+                plain(change(&one.down_hours, one.down_hours_before)).run(call, one.replay.as_ref()),
+                plain(one.pairs.to_string()),
+            ]
         }),
     );
 }
 
-fn floors(body: &mut Markup, answer: &Answer) {
+fn floors(body: &mut Markup, answer: &Answer, call: &str) {
     if !answer.floors.is_empty() {
         body.leaf("h2", &[], "The floor: more replicas");
     }
@@ -230,30 +249,32 @@ fn floors(body: &mut Markup, answer: &Answer) {
         body.leaf("h3", &[], &floor.claim);
         table(
             body,
-            &["N", "must fail together", "P^N", "correlated", "worth"],
+            &[
+                "N",
+                "must fail together",
+                "P^N",
+                "simulated, independent twin",
+                "simulated, correlated",
+                "worth",
+            ],
             floor.steps.iter().map(|step| {
-                let worth = step.effective_replicas.map_or_else(String::new, rough);
-                let texts = [
-                    step.replicas.to_string(),
-                    step.failures.to_string(),
-                    figure(&step.formula),
-                    figure(&step.correlated),
-                    worth,
-                ];
-                texts.map(plain).to_vec()
+                vec![
+                    plain(step.replicas.to_string()),
+                    plain(step.failures.to_string()),
+                    plain(brief(&step.formula)),
+                    plain(figure(&step.twin)).run(call, step.twin_replay.as_ref()),
+                    plain(figure(&step.correlated)).run(call, step.replay.as_ref()),
+                    plain(step.effective_replicas.map_or_else(|| "?".to_owned(), rough)),
+                ]
             }),
         );
-        if let Some(replicas) = floor.stops_helping {
-            body.leaf(
-                "p",
-                &[],
-                format!("From {replicas} replicas on, one more improves it by less than a tenth."),
-            );
+        if let Some(text) = where_it_stops(floor) {
+            body.leaf("p", &[], format!("Here, {text}."));
         }
     }
 }
 
-fn sets(body: &mut Markup, answer: &Answer) {
+fn sets(body: &mut Markup, answer: &Answer, call: &str) {
     if answer.minimal_sets.is_empty() {
         return;
     }
@@ -262,13 +283,12 @@ fn sets(body: &mut Markup, answer: &Answer) {
         body,
         &["set", "service down", "requests lost", "runs"],
         answer.minimal_sets.iter().map(|set| {
-            let texts = [
-                set.members.join(" and "),
-                format!("in {}", set.seen["down"]),
-                format!("in {}", set.seen["lost"]),
-                set.runs.to_string(),
-            ];
-            texts.map(plain).to_vec()
+            vec![
+                plain(set.members.join(" and ")),
+                plain(format!("in {}", set.seen["down"])).run(call, set.replay.as_ref()),
+                plain(format!("in {}", set.seen["lost"])).run(call, set.replay.as_ref()),
+                plain(set.runs.to_string()),
+            ]
         }),
     );
 }
@@ -295,26 +315,22 @@ fn events(body: &mut Markup, answer: &Answer, call: &str) {
             let recovery = event
                 .recovery_seconds
                 .map(|seconds| seconds.map_or("?".to_owned(), |seconds| format!("{} s", rough(seconds))));
-            let texts = [
-                format!("{} ({})", event.name, event.mechanism),
-                format!("{}{interval}", rough(event.per_year)),
-                rough(event.hours),
-                event.source.clone(),
-                figure(&event.loss),
-                figure(&event.down_hours),
-                recovery.join(", "),
-            ];
-            texts.map(plain).to_vec()
+            let places = match &event.places[..] {
+                [] => String::new(),
+                [one] => format!(" at {one}"),
+                [first, .., last] => format!(" at one of {}, {first} to {last}", event.places.len()),
+            };
+            vec![
+                plain(format!("{} ({}){places}", event.name, event.mechanism)),
+                plain(format!("{}{interval}", rough(event.per_year))),
+                plain(rough(event.hours)),
+                plain(&event.source),
+                plain(figure(&event.loss)).run(call, event.replay.as_ref()),
+                plain(figure(&event.down_hours)).run(call, event.replay.as_ref()),
+                plain(recovery.join(", ")),
+            ]
         }),
     );
-    body.leaf("h3", &[], "The worst run of each, again");
-    for event in &answer.events {
-        let Some(plan) = &event.plan else { continue };
-        body.element("p", &[], |line| {
-            line.text(format!("{}: ", event.name));
-            line.leaf("code", &[], format!("{call} replay {plan}"));
-        });
-    }
 }
 
 fn ends(body: &mut Markup, answer: &Answer) {
@@ -343,7 +359,7 @@ fn ends(body: &mut Markup, answer: &Answer) {
                 plain(one.field),
                 plain(format!("{} ({})", super::figures::figure(one.known), one.source)),
                 plain(one.ours.map_or_else(|| "none".to_owned(), super::figures::figure)),
-                (word.to_owned(), class),
+                Cell { text: word.to_owned(), class, replay: None },
             ]
         }),
     );

@@ -1,28 +1,32 @@
 //! The ways in which a year can go wrong, each with a frequency and with runs of the real stack: shared events as they are, the
 //! same events on one node at a time, and nodes that are down at once by coincidence.
 
-use super::file::{Event, Review};
+use super::file::{Event, Place, Review};
 use super::harm;
 use super::models::{HOURS_PER_YEAR, binomial, real};
 use scenarios::ScenarioError;
 use scenarios::planner;
-use scenarios::scenario::{FaultSpec, Scenario};
+use scenarios::scenario::{FaultSpec, Scenario, Targets};
+use scenarios::target::Target;
 use scenarios::value::Between;
 use sim::fault::Fault;
-use sim::plan::{NodePlan, Plan};
+use sim::plan::Plan;
 use sim::rng::Stream;
 use sim::stack::Stack;
+use std::collections::BTreeMap;
 
-/// How many draws of an event say how many nodes it takes on the mean.
+/// How many draws of an event say how often it takes a node.
 const DRAWS: u64 = 256;
 
 /// One way in which things go wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stratum {
-    /// Its name: the event's, or how many nodes are down at once.
+    /// Its name: the event's with its place, or how many nodes are down at once.
     pub name: String,
-    /// How many nodes of which role are down at once by coincidence; none for an event.
-    pub overlap: Option<(String, u32)>,
+    /// The event; none for a coincidence.
+    pub event: Option<String>,
+    /// Where the event strikes, where it is drawn among several places.
+    pub place: Option<String>,
     /// How often, a year.
     pub per_year: f64,
     /// How long, in hours, on the mean.
@@ -72,45 +76,80 @@ pub struct Strata<'a> {
 }
 
 impl Strata<'_> {
-    /// The events as they are, in the world `topology`, `seeds` runs of each.
+    /// The events as they are, in the world `topology`, each at each of its places: `seeds` runs of each.
+    ///
+    /// Which of its places an event strikes decides most of what comes of it, and how likely each is is known: drawn by seeds,
+    /// it would only be noise.
     pub fn shared(&self, topology: &Scenario, seeds: u64) -> Result<Vec<Stratum>, ScenarioError> {
         let nodes = topology.plan_nodes();
-        let events = self.review.events.iter().map(|event| {
-            let plans =
-                self.seeds(seeds).map(|seed| self.plan(topology, event, seed)).collect::<Result<_, _>>()?;
-            let (per_year, hours) = (event.per_year(&nodes), event.lasting.hours_mean());
-            Ok(Stratum { name: event.name.clone(), overlap: None, per_year, hours, plans })
-        });
-        events.collect()
+        let mut strata = Vec::new();
+        for event in &self.review.events {
+            for place in event.places(&nodes) {
+                let plans = self
+                    .seeds(seeds)
+                    .map(|seed| self.plan(topology, event, &place, seed))
+                    .collect::<Result<_, _>>()?;
+                let name = match &place.name {
+                    Some(place) => format!("{}: {place}", event.name),
+                    None => event.name.clone(),
+                };
+                strata.push(Stratum {
+                    name,
+                    event: Some(event.name.clone()),
+                    place: place.name,
+                    per_year: place.per_year,
+                    hours: event.lasting.hours_mean(),
+                    plans,
+                });
+            }
+        }
+        Ok(strata)
     }
 
     /// The events with every domain private: as many failures of every node, each by itself.
     pub fn private(&self, topology: &Scenario, seeds: u64) -> Result<Vec<Stratum>, ScenarioError> {
-        let nodes = topology.plan_nodes();
-        let events = self.review.events.iter().map(|event| {
-            let plans =
-                self.seeds(seeds).map(|seed| self.alone(topology, event, seed)).collect::<Result<_, _>>()?;
-            let hit = self.hits(topology, event, |_| true)?.mean;
-            let (per_year, hours) = (event.per_year(&nodes) * hit, event.lasting.hours_mean());
-            Ok(Stratum { name: event.name.clone(), overlap: None, per_year, hours, plans })
-        });
-        events.collect()
+        let mut strata = Vec::new();
+        for event in &self.review.events {
+            let mut by_node: BTreeMap<String, (f64, Place)> = BTreeMap::new();
+            for hits in self.hits(topology, event)? {
+                for node in hits.draws.iter().flatten() {
+                    let rate = hits.place.per_year / real(hits.draws.len() as u64);
+                    by_node.entry(node.clone()).or_insert((0.0, hits.place.clone())).0 += rate;
+                }
+            }
+            for (node, (per_year, place)) in by_node {
+                let plans = self
+                    .seeds(seeds)
+                    .map(|seed| self.alone(topology, event, &place, &node, seed))
+                    .collect::<Result<_, _>>()?;
+                strata.push(Stratum {
+                    name: format!("{}: {node} alone", event.name),
+                    event: Some(event.name.clone()),
+                    place: Some(node),
+                    per_year,
+                    hours: event.lasting.hours_mean(),
+                    plans,
+                });
+            }
+        }
+        Ok(strata)
     }
 
-    /// Two nodes and more of `role` down at once by coincidence, for each number of them: `only_private` counts just the events
-    /// that take one of them at a time, as in a world in which the others are shared.
+    /// `least` nodes and more of `role` down at once by coincidence, for each number of them: `only_private` counts just the
+    /// events that take one of them at a time, as in a world in which the others are shared.
     pub fn overlaps(
         &self,
         topology: &Scenario,
         role: &str,
         only_private: bool,
+        least: u32,
         seeds: u64,
     ) -> Result<Vec<Stratum>, ScenarioError> {
         let causes = self.causes(topology, role, only_private)?;
         let Some(failures) = NodeFailures::of(&causes, nodes_of(topology, role)) else {
             return Ok(Vec::new());
         };
-        let strata = (2..=failures.nodes).map(|down| {
+        let strata = (least..=failures.nodes).map(|down| {
             let per_year = failures.per_year_to(down);
             let hours = failures.share_with(down) * HOURS_PER_YEAR / per_year;
             let plans = self
@@ -118,7 +157,7 @@ impl Strata<'_> {
                 .map(|seed| self.coincidence(topology, role, &causes, down, seed))
                 .collect::<Result<_, _>>()?;
             let name = format!("{down} of {} {role} nodes by coincidence", failures.nodes);
-            Ok(Stratum { name, overlap: Some((role.to_owned(), down)), per_year, hours, plans })
+            Ok(Stratum { name, event: None, place: None, per_year, hours, plans })
         });
         strata.collect()
     }
@@ -164,8 +203,14 @@ impl Strata<'_> {
         }
     }
 
-    /// One event as it is.
-    fn plan(&self, topology: &Scenario, event: &Event, seed: u64) -> Result<Plan, ScenarioError> {
+    /// One event as it is, at one of its places.
+    fn plan(
+        &self,
+        topology: &Scenario,
+        event: &Event,
+        place: &Place,
+        seed: u64,
+    ) -> Result<Plan, ScenarioError> {
         let run = &self.review.run;
         let mut scenario = self.world(topology);
         scenario.faults = vec![FaultSpec {
@@ -175,21 +220,26 @@ impl Strata<'_> {
             length_ns: Between::exactly(run.fault_ns),
             chance: 1.0,
             times: Between::exactly(1),
-            injection: event.injection.clone(),
+            injection: place.injection.clone(),
         }];
         planner::plan(&scenario, self.stack, None, seed, &[])
     }
 
-    /// One event, on one of the nodes that it would have hit.
-    fn alone(&self, topology: &Scenario, event: &Event, seed: u64) -> Result<Plan, ScenarioError> {
-        let mut plan = self.plan(topology, event, seed)?;
+    /// One event, on one of the nodes that it hits at `place`.
+    fn alone(
+        &self,
+        topology: &Scenario,
+        event: &Event,
+        place: &Place,
+        node: &String,
+        seed: u64,
+    ) -> Result<Plan, ScenarioError> {
+        let mut plan = self.plan(topology, event, place, seed)?;
         for fault in &mut plan.faults {
-            let hit = harm::hit(&fault.inject);
-            let mut stream = Stream::named(seed, &format!("review/{}/alone", event.name));
-            if let Some(node) = stream.pick(&hit) {
-                fault.inject = harm::only(&fault.inject, std::slice::from_ref(node));
-                fault.shared = None;
-            }
+            fault.inject = harm::only(&fault.inject, std::slice::from_ref(node));
+            fault.shared = None;
+            // Events that do the same to a node share their runs.
+            "alone".clone_into(&mut fault.name);
         }
         Ok(plan)
     }
@@ -212,7 +262,7 @@ impl Strata<'_> {
         let mut chance = stream("cause");
         for (place, node) in (0..u64::from(down)).zip(&names) {
             let cause = pick(causes, chance.unit());
-            let drawn = self.plan(topology, cause.event, seed)?;
+            let drawn = self.plan(topology, cause.event, &cause.place, seed)?;
             let Some(fault) = drawn.faults.first() else { continue };
             plan.faults.push(Fault {
                 name: format!("coincidence-{}", place + 1),
@@ -233,52 +283,74 @@ impl Strata<'_> {
         only_private: bool,
     ) -> Result<Vec<Cause<'_>>, ScenarioError> {
         let nodes = topology.plan_nodes();
-        let count = real(nodes_of(topology, role).into());
+        let count = nodes_of(topology, role);
+        let counts = |name: &&String| match name.strip_prefix(harm::LEADER_OF) {
+            Some(leads) => leads == role,
+            None => nodes.iter().any(|node| node.name == **name && node.role == role),
+        };
         let mut causes = Vec::new();
         for event in self.review.events.iter().filter(|event| !harm::degrades(event.injection.kind)) {
-            let hits = self.hits(topology, event, |node| node.role == role)?;
-            if hits.mean > 0.0 && !(only_private && hits.most > 1) {
-                let per_year = event.per_year(&nodes) * hits.mean / count;
-                causes.push(Cause { event, per_year, hours: event.lasting.hours_mean() });
+            let (mut per_year, mut most, mut place) = (0.0, 0, None);
+            for hits in self.hits(topology, event)? {
+                let all = real(hits.draws.len() as u64);
+                for draw in &hits.draws {
+                    let hit = draw.iter().filter(counts).count() as u64;
+                    most = most.max(hit);
+                    per_year += hits.place.per_year * real(hit) / all;
+                }
+                if most > 0 {
+                    place.get_or_insert(hits.place);
+                }
+            }
+            if let Some(place) = place.filter(|_| !(only_private && most > 1)) {
+                let (per_year, hours) = (per_year / f64::from(count), event.lasting.hours_mean());
+                causes.push(Cause { event, place, per_year, hours });
             }
         }
         Ok(causes)
     }
 
-    /// How many nodes that `counts` counts an event hits.
-    fn hits(
-        &self,
-        topology: &Scenario,
-        event: &Event,
-        counts: impl Fn(&NodePlan) -> bool,
-    ) -> Result<Hits, ScenarioError> {
-        let (mut sum, mut most) = (0, 0);
-        for seed in 0..DRAWS {
-            let plan = self.plan(topology, event, seed)?;
-            let is_hit = |name: &String| match name.strip_prefix(harm::LEADER_OF) {
-                Some(role) => plan.nodes.iter().find(|node| node.role == role).is_some_and(&counts),
-                None => plan.nodes.iter().find(|node| node.name == *name).is_some_and(&counts),
+    /// Which nodes an event hits at each of its places: one draw where that leaves nothing open.
+    fn hits(&self, topology: &Scenario, event: &Event) -> Result<Vec<Hits>, ScenarioError> {
+        let places = event.places(&topology.plan_nodes()).into_iter().map(|place| {
+            let draws = if is_open(&place) { DRAWS } else { 1 };
+            let draw = |seed| {
+                let plan = self.plan(topology, event, &place, seed)?;
+                Ok::<_, ScenarioError>(
+                    plan.faults.iter().flat_map(|fault| harm::hit(&fault.inject)).collect(),
+                )
             };
-            let hit: u64 = plan
-                .faults
-                .iter()
-                .map(|fault| harm::hit(&fault.inject).iter().filter(|name| is_hit(name)).count() as u64)
-                .sum();
-            (sum, most) = (sum + hit, most.max(hit));
-        }
-        Ok(Hits { mean: real(sum) / real(DRAWS), most })
+            Ok(Hits { draws: (0..draws).map(draw).collect::<Result<_, _>>()?, place })
+        });
+        places.collect()
     }
 }
 
-/// How many nodes an event hits.
+/// Which nodes an event hits at a place.
 struct Hits {
-    mean: f64,
-    most: u64,
+    place: Place,
+    draws: Vec<Vec<String>>,
+}
+
+/// Whether the nodes that are hit at `place` differ from seed to seed.
+fn is_open(place: &Place) -> bool {
+    let drawn = |target: &Target| match target {
+        Target::Nodes(_) | Target::LeaderOf(_) | Target::All => false,
+        Target::Domain { value, fraction, .. } => value.is_none() || fraction.is_some(),
+        Target::Role { count, .. } => count.is_some(),
+        Target::Any(_) => true,
+    };
+    match &place.injection.targets {
+        Targets::On(target) => drawn(target),
+        Targets::Between { from, .. } => from.iter().any(drawn),
+    }
 }
 
 /// An event that takes nodes of a role.
 struct Cause<'a> {
     event: &'a Event,
+    /// One of the places at which it does.
+    place: Place,
     /// Failures of one node a year.
     per_year: f64,
     hours: f64,

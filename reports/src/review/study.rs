@@ -1,18 +1,20 @@
 //! A review from its plans to its answer: which runs it takes, and what they say once they are made.
 
 mod claims;
+mod contributors;
 mod curves;
 mod events;
+mod floors;
 mod sets;
 
-use super::answer::{Answer, Change, Contributor, Floor, FloorStep, MitigationAnswer};
+use super::answer::{Answer, Change, Figure, MitigationAnswer};
 use super::batch::Runs;
 use super::compose::{self, Seen};
 use super::file::{Claim, Measure, Review};
 use super::models::Interval;
 use super::strata::{Strata, Stratum};
+use floors::Step;
 use scenarios::ScenarioError;
-use scenarios::scenario::Scenario;
 use sets::Candidate;
 use sim::plan::Plan;
 use sim::stack::Stack;
@@ -22,9 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Study<'a> {
     review: &'a Review,
     strata: Strata<'a>,
-    /// The events as they are.
+    /// The events as they are, place by place.
     shared: Vec<Stratum>,
-    /// The events with every domain private.
+    /// The events with every domain private, node by node.
     private: Vec<Stratum>,
     /// By role of a claim: coincidences of all events, and of those that take one node at a time.
     overlaps: BTreeMap<&'a str, [Vec<Stratum>; 2]>,
@@ -33,7 +35,7 @@ pub struct Study<'a> {
     /// Mitigations, one and two at once.
     mitigated: Vec<Mitigated>,
     /// For each claim, and each number of replicas.
-    floors: Vec<(&'a Claim, Steps)>,
+    floors: Vec<(&'a Claim, Vec<Step>)>,
     sets: Vec<Candidate>,
 }
 
@@ -47,7 +49,7 @@ impl<'a> Study<'a> {
         let (topology, seeds) = (&review.topology, review.seeds);
         let mut overlaps = BTreeMap::new();
         for claim in &review.claims {
-            let of = |only_private| strata.overlaps(topology, &claim.role, only_private, seeds);
+            let of = |only_private| strata.overlaps(topology, &claim.role, only_private, 2, seeds);
             overlaps.insert(claim.role.as_str(), [of(false)?, of(true)?]);
         }
         Ok(Self {
@@ -60,7 +62,7 @@ impl<'a> Study<'a> {
                 strata.shared(topology, review.mitigation_seeds)?
             },
             mitigated: mitigated(&strata)?,
-            floors: floors(&strata)?,
+            floors: floors::steps(&strata)?,
             sets: sets::candidates(&strata)?,
             review,
             strata,
@@ -71,7 +73,8 @@ impl<'a> Study<'a> {
     pub fn plans(&self) -> Vec<&Plan> {
         let overlaps = self.overlaps.values().flatten();
         let mitigated = self.mitigated.iter().map(|(_, strata)| strata);
-        let floors = self.floors.iter().flat_map(|(_, steps)| steps.iter().map(|(_, _, strata)| strata));
+        let floors = self.floors.iter().flat_map(|(_, steps)| steps);
+        let floors = floors.flat_map(|step| [&step.events, &step.twin]);
         [&self.shared, &self.private, &self.unmitigated]
             .into_iter()
             .chain(overlaps)
@@ -90,11 +93,12 @@ impl<'a> Study<'a> {
     pub fn answer(&self, runs: &Runs) -> Result<Answer, ScenarioError> {
         let review = self.review;
         let shared = Seen::all(&self.shared, runs);
-        let mut all = Seen::all(&self.shared, runs);
+        let mut all = shared.clone();
         all.extend(self.overlaps.values().flat_map(|[_, private]| Seen::all(private, runs)));
         let claims = review.claims.iter().map(|claim| self.claim(claim, runs)).collect::<Result<_, _>>()?;
         let down: f64 =
             all.iter().map(|one| one.stratum.per_year * one.mean(|outcome| one.down_hours(outcome))).sum();
+        let mitigations = self.mitigations(runs);
         let after = compose::a_year(&all, |_, outcome| outcome.down_after_seconds / 3_600.0);
         let plans: BTreeSet<String> = self.plans().into_iter().map(scenarios::store::plan_digest).collect();
         Ok(Answer {
@@ -108,12 +112,12 @@ impl<'a> Study<'a> {
             failed: self.failed(runs),
             claims,
             events: self.events(&shared),
-            contributors: contributors(&all),
+            contributors: self.contributors(&all),
             after_trigger: (down > 0.0).then(|| after / down),
             blast_radius: events::blast_radius(&shared),
             common_causes: self.common_causes(&shared),
-            mitigations: self.mitigations(runs),
-            floors: self.floor_answers(runs)?,
+            floors: self.floor_answers(runs, &mitigations)?,
+            mitigations,
             minimal_sets: sets::minimal(&self.sets, runs),
             production: review.production.clone(),
             curves: self.curves(&shared, &all, runs)?,
@@ -130,13 +134,13 @@ impl<'a> Study<'a> {
     }
 
     fn failed(&self, runs: &Runs) -> Vec<String> {
-        let failed = self.plans().into_iter().filter_map(|plan| match runs.of(plan) {
-            Some(super::batch::Ran::Failed(why)) => {
-                let faults: Vec<&str> = plan.faults.iter().map(|fault| fault.name.as_str()).collect();
-                Some(format!("{}, seed {}: {why}", faults.join(", "), plan.seed))
-            }
-            None => Some("not run: the review was interrupted".to_owned()),
-            Some(super::batch::Ran::Ended(_)) => None,
+        let failed = self.plans().into_iter().filter_map(|plan| {
+            let Some(ran) = runs.of(plan) else {
+                return Some("not run: the review was interrupted".to_owned());
+            };
+            let why = ran.why_none()?;
+            let faults: Vec<&str> = plan.faults.iter().map(|fault| fault.name.as_str()).collect();
+            Some(format!("{}, seed {}: {why}", faults.join(", "), plan.seed))
         });
         failed.collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -166,36 +170,23 @@ impl<'a> Study<'a> {
                 down_hours: floor(down_hours, down_hours_before),
                 losses_before,
                 down_hours_before,
+                replay: heaviest(&after, &[Measure::Loss, Measure::Downtime]),
             })
         });
         answers.collect()
     }
 
-    fn floor_answers(&self, runs: &Runs) -> Result<Vec<Floor>, ScenarioError> {
-        let mut floors = Vec::new();
-        for (claim, steps) in &self.floors {
-            let mut answers: Vec<FloorStep> = Vec::new();
-            for (replicas, topology, strata) in steps {
-                let failures = failures_at(claim, self.review, *replicas);
-                let formula = self.formula(claim, topology, failures)?;
-                let correlated = self.weighed(claim.measure, &Seen::all(strata, runs));
-                let nodes = self.strata.node_failures(topology, &claim.role)?;
-                let effective_replicas = self.effective(claim, nodes, &correlated);
-                answers.push(FloorStep {
-                    replicas: *replicas,
-                    failures,
-                    formula,
-                    correlated,
-                    effective_replicas,
-                });
-            }
-            floors.push(Floor {
-                claim: claim.name.clone(),
-                stops_helping: stops_helping(&answers),
-                steps: answers,
-            });
+    /// Losses, or hours of downtime, a year.
+    fn a_year(&self, measure: Measure, seen: &[Seen<'_>]) -> Figure {
+        match measure {
+            Measure::Loss => compose::losses(seen, self.review.confidence),
+            Measure::Downtime => compose::down_hours(seen, self.review.confidence, self.run_hours()),
         }
-        Ok(floors)
+    }
+
+    /// The plans of all runs that an answer names, by the names that it gives them.
+    pub fn plans_by_name(&self) -> BTreeMap<String, &Plan> {
+        self.plans().into_iter().map(|plan| (plan_name(plan), plan)).collect()
     }
 
     fn not_modelled(&self) -> Vec<String> {
@@ -214,38 +205,12 @@ impl<'a> Study<'a> {
         ));
         if !self.floors.is_empty() {
             left_out.push(
-                "the floor's column of the world as it is holds the events alone, without coincidences"
+                "the floor's column of the world as it is holds the events alone, without coincidences; that of the twin the \
+                 failures of that role alone"
                     .to_owned(),
             );
         }
         left_out
-    }
-}
-
-/// From how many replicas on one more improves by less than a tenth.
-fn stops_helping(steps: &[FloorStep]) -> Option<u32> {
-    let value = |step: &FloorStep| step.correlated.value();
-    let helps = |pair: &[FloorStep]| match (value(&pair[0]), value(&pair[1])) {
-        (Some(before), Some(after)) => after < before * 0.9,
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    // From the first number of replicas after which none helps.
-    let last = steps.windows(2).rposition(helps).map_or(0, |place| place + 1);
-    let step = steps.get(last)?;
-    (last + 1 < steps.len() && value(step).is_some()).then_some(step.replicas)
-}
-
-/// How many of `replicas` must fail together for the claim to break: all where it says all, a majority where it says that.
-fn failures_at(claim: &Claim, review: &Review, replicas: u32) -> u32 {
-    let now =
-        review.topology.nodes.iter().find(|nodes| nodes.role == claim.role).map_or(0, |nodes| nodes.count);
-    if claim.failures == now {
-        replicas
-    } else if claim.failures == now - now / 2 {
-        replicas - replicas / 2
-    } else {
-        claim.failures.min(replicas)
     }
 }
 
@@ -268,56 +233,50 @@ fn mitigated(strata: &Strata<'_>) -> Result<Vec<Mitigated>, ScenarioError> {
     Ok(all)
 }
 
-/// Numbers of replicas, each with its world and the events in it.
-type Steps = Vec<(u32, Scenario, Vec<Stratum>)>;
-
-fn floors<'a>(strata: &Strata<'a>) -> Result<Vec<(&'a Claim, Steps)>, ScenarioError> {
-    let review = strata.review;
-    let Some(seeds) = review.floor_seeds else { return Ok(Vec::new()) };
-    let mut floors = Vec::new();
-    for claim in &review.claims {
-        let mut steps = Vec::new();
-        for replicas in 1..=review.floor_replicas {
-            let mut topology = review.topology.clone();
-            topology
-                .nodes
-                .iter_mut()
-                .filter(|nodes| nodes.role == claim.role)
-                .for_each(|nodes| nodes.count = replicas);
-            let plans = strata.shared(&topology, seeds)?;
-            steps.push((replicas, topology, plans));
-        }
-        floors.push((claim, steps));
-    }
-    Ok(floors)
+/// The event's name, or the coincidence's, of a group of strata.
+fn name_of<'s>(seen: &[Seen<'s>]) -> &'s str {
+    seen.first().map_or("", |one| one.stratum.event.as_deref().unwrap_or(&one.stratum.name))
 }
 
-/// Fussell–Vesely and risk reduction worth of every stratum, for loss and for downtime, the largest first.
-fn contributors(seen: &[Seen<'_>]) -> Vec<Contributor> {
-    let mut contributors = Vec::new();
-    for measure in [Measure::Loss, Measure::Downtime] {
-        let of = |one: &Seen<'_>| {
-            let mean = match measure {
-                Measure::Loss => one.mean(|outcome| one.lost(outcome)),
-                Measure::Downtime => one.mean(|outcome| one.down_hours(outcome)),
-            };
-            one.stratum.per_year * mean
-        };
-        let all: f64 = seen.iter().map(of).sum();
-        let mut own: Vec<Contributor> = seen
-            .iter()
-            .map(|one| (one, of(one)))
-            .filter(|(_, per_year)| *per_year > 0.0)
-            .map(|(one, per_year)| Contributor {
-                measure,
-                name: one.stratum.name.clone(),
-                per_year,
-                share: per_year / all,
-                reduction_worth: (all > per_year).then(|| all / (all - per_year)),
-            })
-            .collect();
-        own.sort_by(|one, other| other.per_year.total_cmp(&one.per_year));
-        contributors.extend(own);
+/// Strata by event, in their order; each coincidence by itself.
+fn groups<'s>(all: &[Seen<'s>]) -> Vec<Vec<Seen<'s>>> {
+    let mut groups: Vec<Vec<Seen<'s>>> = Vec::new();
+    for one in all {
+        match groups.last_mut() {
+            Some(last) if name_of(last) == name_of(std::slice::from_ref(one)) => last.push(one.clone()),
+            _ => groups.push(vec![one.clone()]),
+        }
     }
-    contributors
+    groups
+}
+
+/// How a review names the plan of one of its runs: as a file.
+fn plan_name(plan: &Plan) -> String {
+    format!("{}-seed{}.toml", scenarios::store::plan_digest(plan), plan.seed)
+}
+
+/// The run that weighs most by the first of `measures` by which any does; the first of equals, so that the same review names the
+/// same run.
+fn heaviest(seen: &[Seen<'_>], measures: &[Measure]) -> Option<String> {
+    let mut heaviest: Option<(f64, &Plan)> = None;
+    for measure in measures {
+        for one in seen {
+            for (plan, outcome) in one.stratum.plans.iter().zip(&one.outcomes) {
+                let Some(outcome) = outcome else { continue };
+                #[expect(clippy::cast_precision_loss, reason = "for an order")]
+                let harm = match measure {
+                    Measure::Loss => outcome.lost as f64,
+                    Measure::Downtime => one.down_hours(outcome),
+                };
+                let weight = one.stratum.per_year * harm;
+                if heaviest.is_none_or(|(most, _)| weight > most) {
+                    heaviest = Some((weight, plan));
+                }
+            }
+        }
+        if heaviest.is_some_and(|(weight, _)| weight > 0.0) {
+            break;
+        }
+    }
+    heaviest.map(|(_, plan)| plan_name(plan))
 }

@@ -1,7 +1,8 @@
 //! A review's answer in words.
 
 use super::answer::{
-    Answer, Change, ClaimAnswer, Column, CommonCause, EventAnswer, Figure, Floor, MitigationAnswer, Verdict,
+    Answer, Change, ClaimAnswer, Column, CommonCause, Contributor, EventAnswer, Figure, Floor,
+    MitigationAnswer, Verdict,
 };
 use super::figures::rough;
 use super::file::Measure;
@@ -12,7 +13,7 @@ use crate::terminal::counted;
 pub fn lines(answer: &Answer) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "{}: {}, {} of each event from seed {}, a horizon of {} years, intervals at {} %",
+            "{}: {}, {} of each event at each of its places from seed {}, a horizon of {} years, intervals at {} %",
             answer.review,
             counted(answer.runs, "run"),
             counted(answer.seeds, "seed"),
@@ -22,13 +23,13 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         ),
         answer.why.clone(),
     ];
-    answer.claims.iter().for_each(|claim| lines.extend(claim_lines(claim, answer)));
+    lines.extend(claims(answer));
     lines.push("what each event does (frequencies and lengths are inputs)".to_owned());
     answer.events.iter().for_each(|event| lines.extend(event_lines(event)));
     lines.extend(causes(answer));
     if !answer.mitigations.is_empty() {
         lines.push("what would help, on the same seeds: change of a year".to_owned());
-        lines.extend(answer.mitigations.iter().map(mitigation));
+        lines.extend(mitigations(answer));
     }
     answer.floors.iter().for_each(|floor| lines.extend(floor_lines(floor)));
     if !answer.minimal_sets.is_empty() {
@@ -54,53 +55,90 @@ pub fn lines(answer: &Answer) -> Vec<String> {
     lines
 }
 
-fn claim_lines(claim: &ClaimAnswer, answer: &Answer) -> Vec<String> {
+/// The four columns of every claim, and what stands behind them.
+fn claims(answer: &Answer) -> Vec<String> {
+    let heads = ["P^N", "independent twin", "correlated", "production hours prove"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    rows.extend(
+        answer.claims.iter().map(|claim| {
+            [&claim.formula, &claim.twin, &claim.correlated, &claim.production].map(cell).to_vec()
+        }),
+    );
+    let mut rows = table(&rows).into_iter();
+    let mut lines: Vec<String> = rows.next().into_iter().collect();
+    for (claim, row) in answer.claims.iter().zip(rows) {
+        lines.push(format!("{}: {}", claim.name, target(claim, answer)));
+        lines.push(row);
+    }
+    lines.push("behind them".to_owned());
+    answer.claims.iter().for_each(|claim| lines.extend(behind(claim)));
+    lines
+}
+
+/// What is claimed, in words.
+pub fn target(claim: &ClaimAnswer, answer: &Answer) -> String {
     let of = claim.nodes.map_or(0, |nodes| nodes.nodes);
-    let target = match claim.measure {
-        Measure::Loss => format!(
-            "a loss within {} years has a probability below",
-            rough(answer.horizon_hours / HOURS_PER_YEAR)
-        ),
-        Measure::Downtime => "the share of time down is below".to_owned(),
+    let what = match claim.measure {
+        Measure::Loss => {
+            format!("a loss within {} years", rough(answer.horizon_hours / HOURS_PER_YEAR))
+        }
+        Measure::Downtime => "the share of time down".to_owned(),
     };
-    let mut lines = vec![format!(
-        "claim: {}: it takes {} of {of} {} nodes, so {target} {}",
-        claim.name,
+    format!(
+        "it takes {} of {of} {} nodes, so {what} is below {}",
         claim.failures,
         claim.role,
         rough(claim.target)
-    )];
+    )
+}
+
+fn cell(column: &Column) -> String {
+    let verdict = match column.verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "missed",
+        Verdict::Open => "open",
+    };
+    format!("{verdict}: {}", brief(&column.figure))
+}
+
+/// Rows of cells, one below the other.
+fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let wide = |cell: &String| cell.chars().count();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(wide).max().unwrap_or(0);
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("  {cell:<0$}", width(column)));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn behind(claim: &ClaimAnswer) -> Vec<String> {
+    let of = claim.nodes.map_or(0, |nodes| nodes.nodes);
+    let mut lines = Vec::new();
     if let (Some(nodes), Some(share)) = (claim.nodes, claim.node_unavailability) {
         lines.push(format!(
-            "  a {} node fails {} times a year for {} h on the mean: P = {} of the time",
+            "  {}: a {} node fails {} times a year for {} h on the mean, P = {} of the time",
+            claim.name,
             claim.role,
             rough(nodes.per_year),
             rough(nodes.hours),
             rough(share)
         ));
     }
-    let row = |what: &str, column: &Column| {
-        let verdict = match column.verdict {
-            Verdict::Met => "met",
-            Verdict::Missed => "missed",
-            Verdict::Open => "open",
-        };
-        format!("  {what:<34} {:<8} {}", verdict, figure(&column.figure))
-    };
-    lines.push(row(&format!("P^N ({} of {of})", claim.failures), &claim.formula));
-    lines.push(row("simulated, independent twin", &claim.twin));
-    lines.push(row("simulated, correlated", &claim.correlated));
-    lines.push(row("production hours prove", &claim.production));
     lines.push(format!(
-        "  {:<34} {:<8} {} clean hours ({} years)",
-        "to show it in production takes",
-        "",
+        "    twin {}; correlated {}",
+        figure(&claim.twin.figure),
+        figure(&claim.correlated.figure)
+    ));
+    lines.push(format!(
+        "    production: {}; to show the target takes {} clean hours ({} years)",
+        figure(&claim.production.figure),
         rough(claim.clean_hours_needed),
         rough(claim.clean_hours_needed / HOURS_PER_YEAR)
     ));
     let [formula, twin, correlated] = &claim.replicas_down;
     lines.push(format!(
-        "  share of time with {} of {of} {} nodes down: by the sum {}; twin {}; correlated {}",
+        "    share of time with {} of {of} {} nodes down: by the sum {}; twin {}; correlated {}",
         claim.failures,
         claim.role,
         figure(formula),
@@ -108,9 +146,21 @@ fn claim_lines(claim: &ClaimAnswer, answer: &Answer) -> Vec<String> {
         figure(correlated)
     ));
     if let Some(effective) = claim.effective_replicas {
-        lines.push(format!("  {of} replicas are worth {}", rough(effective)));
+        lines.push(format!("    {of} replicas are worth {}", rough(effective)));
     }
     lines
+}
+
+/// A figure in few words.
+pub fn brief(figure: &Figure) -> String {
+    match figure {
+        Figure::Computed { value } => rough(*value),
+        Figure::Estimated { value, interval, .. } => {
+            format!("{} ({} to {})", rough(*value), rough(interval.low), rough(interval.high))
+        }
+        Figure::Below { below, .. } => format!("below {}", rough(*below)),
+        Figure::None { .. } => "no number".to_owned(),
+    }
 }
 
 /// A figure as a person reads it.
@@ -172,7 +222,7 @@ fn event_lines(event: &EventAnswer) -> Vec<String> {
             recovery[2]
         ),
     ];
-    lines.extend(event.plan.as_ref().map(|plan| format!("    the worst run: hogwash replay {plan}")));
+    lines.extend(event.replay.as_ref().map(|plan| format!("    the worst run: hogwash replay {plan}")));
     lines
 }
 
@@ -188,16 +238,14 @@ fn causes(answer: &Answer) -> Vec<String> {
         }
         lines
             .push(format!("{what}, by share of all (Fussell–Vesely); without it, all shrinks so many times"));
-        for one in own {
+        let row = |one: &Contributor| {
             let worth =
                 one.reduction_worth.map_or("all of it".to_owned(), |worth| format!("×{}", rough(worth)));
-            lines.push(format!(
-                "  {:>5} %  {}: {} {unit}; {worth}",
-                rough(one.share * 100.0),
-                one.name,
-                rough(one.per_year)
-            ));
-        }
+            let share = format!("{} %", rough(one.share * 100.0));
+            vec![share, contributor(one), format!("{} {unit}", seen_and_interval(one)), worth]
+        };
+        lines.extend(table(&own.iter().map(|one| row(one)).collect::<Vec<_>>()));
+        lines.push(format!("  {}", ranks(&own)));
     }
     lines.extend(after_trigger(answer));
     if let Some(blast) = &answer.blast_radius {
@@ -239,24 +287,55 @@ pub fn alphas(cause: &CommonCause) -> String {
     alphas.join(", ")
 }
 
-fn mitigation(one: &MitigationAnswer) -> String {
-    let change = |change: &Change| {
-        format!(
-            "{} ({} to {})",
-            signed(change.value),
-            signed(change.interval.low),
-            signed(change.interval.high)
-        )
+/// A contributor's name, with the place of several that most of it comes from.
+pub fn contributor(one: &Contributor) -> String {
+    match &one.mostly {
+        Some(place) => format!("{} (mostly {place})", one.name),
+        None => one.name.clone(),
+    }
+}
+
+/// What was seen, with its interval or with why there is none.
+pub fn seen_and_interval(one: &Contributor) -> String {
+    match &one.figure {
+        Figure::Estimated { interval, .. } => {
+            format!("{} ({} to {})", rough(one.per_year), rough(interval.low), rough(interval.high))
+        }
+        _ => format!("{} (below {})", rough(one.per_year), one.figure.below().map_or("?".to_owned(), rough)),
+    }
+}
+
+/// Which ranks can be told apart.
+pub fn ranks(own: &[&Contributor]) -> String {
+    let alike: Vec<String> = own
+        .windows(2)
+        .filter(|pair| pair[0].apart == Some(false))
+        .map(|pair| format!("{} and {}", pair[0].name, pair[1].name))
+        .collect();
+    if alike.is_empty() {
+        "each is told apart from the next".to_owned()
+    } else {
+        format!("each is told apart from the next, but for {}", alike.join("; "))
+    }
+}
+
+fn mitigations(answer: &Answer) -> Vec<String> {
+    let row = |one: &MitigationAnswer| {
+        let what = |what: &str, one: &Change, before: f64| format!("{what} {}", change(one, before));
+        vec![
+            one.names.join(" and "),
+            what("losses", &one.losses, one.losses_before),
+            what("hours down", &one.down_hours, one.down_hours_before),
+            counted(one.pairs, "pair"),
+        ]
     };
-    format!(
-        "  {}: losses {} of {}; hours down {} of {}; {}",
-        one.names.join(" and "),
-        change(&one.losses),
-        rough(one.losses_before),
-        change(&one.down_hours),
-        rough(one.down_hours_before),
-        counted(one.pairs, "pair")
-    )
+    table(&answer.mitigations.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A change with its interval, and what it is of.
+pub fn change(change: &Change, before: f64) -> String {
+    let (low, high) = (signed(change.interval.low), signed(change.interval.high));
+    format!("{} ({low} to {high}) of {}", signed(change.value), rough(before))
 }
 
 /// A number with its sign.
@@ -266,19 +345,29 @@ pub fn signed(value: f64) -> String {
 
 fn floor_lines(floor: &Floor) -> Vec<String> {
     let mut lines = vec![format!("the floor of: {}", floor.claim)];
-    for step in &floor.steps {
-        let worth =
-            step.effective_replicas.map(|worth| format!("; worth {}", rough(worth))).unwrap_or_default();
-        lines.push(format!(
-            "  N = {} ({} of them): P^N {}; correlated {}{worth}",
-            step.replicas,
-            step.failures,
-            figure(&step.formula),
-            figure(&step.correlated)
-        ));
-    }
-    if let Some(replicas) = floor.stops_helping {
-        lines.push(format!("  from {replicas} on, one more improves it by less than a tenth"));
-    }
+    let heads = ["N", "must fail", "P^N", "independent twin", "correlated", "worth"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    rows.extend(floor.steps.iter().map(|step| {
+        vec![
+            step.replicas.to_string(),
+            step.failures.to_string(),
+            brief(&step.formula),
+            brief(&step.twin),
+            brief(&step.correlated),
+            step.effective_replicas.map_or_else(|| "?".to_owned(), rough),
+        ]
+    }));
+    lines.extend(table(&rows));
+    lines.extend(where_it_stops(floor).map(|text| format!("  {text}")));
     lines
+}
+
+/// From how many replicas on no more help, and what would.
+pub fn where_it_stops(floor: &Floor) -> Option<String> {
+    let replicas = floor.stops_helping?;
+    let instead = match &floor.would_help[..] {
+        [] => "no mitigation of this review is sure to".to_owned(),
+        names => format!("what would: {}", names.join(", ")),
+    };
+    Some(format!("from {replicas} on, one more improves it by less than a tenth; {instead}"))
 }

@@ -7,14 +7,15 @@ use crate::interrupt;
 use crate::program::Program;
 use crate::progress::Progress;
 use crate::review::answer::{Answer, Verdict};
-use crate::review::batch::{Batch, Runs, Watcher};
+use crate::review::batch::{Batch, Watcher};
 use crate::review::file::Review;
 use crate::review::study::Study;
 use crate::review::{page, words};
 use anyhow::{Context, Result};
-use scenarios::{library, plan_file, store};
+use scenarios::guarded::Budget;
+use scenarios::{library, plan_file};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> {
@@ -29,13 +30,20 @@ pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> 
     let folder = program.common.store.join("reviews");
     let ledger = folder.join(".runs.jsonl");
     let jobs = program.jobs(arguments.jobs);
-    let batch = Batch { stack: &program.stack, run: &review.run, jobs, ledger: Some(&ledger), stop: &stop };
+    let batch = Batch {
+        stack: &program.stack,
+        run: &review.run,
+        budget: Budget::default(),
+        jobs,
+        ledger: Some(&ledger),
+        stop: &stop,
+    };
     let progress = Shown(Progress::new(program.common.quiet));
     let runs = batch.run(&study.plans(), &progress);
     progress.0.finish();
     let runs = runs?;
     let mut answer = study.answer(&runs)?;
-    keep_worst(&mut answer, &study, &runs, &folder)?;
+    keep_plans(&mut answer, &study, &folder)?;
     let page = folder.join(format!("{}.html", file_name(&answer.review)));
     std::fs::write(&page, page::html(&answer, &program.call()))
         .with_context(|| format!("cannot write `{}`", page.display()))?;
@@ -43,11 +51,12 @@ pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> 
     if stop.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
     }
-    if !answer.failed.is_empty() {
+    if runs.any_bug() {
         return Ok(Exit::Bug);
     }
     let missed = answer.claims.iter().any(|claim| claim.correlated.verdict == Verdict::Missed);
-    Ok(if missed { Exit::Violation } else { Exit::Success })
+    // As in a batch of `fuzz`: a run that had to be cut off is nothing to call good.
+    Ok(if missed || !answer.failed.is_empty() { Exit::Violation } else { Exit::Success })
 }
 
 /// How far it is.
@@ -63,15 +72,16 @@ impl Watcher for Shown {
     }
 }
 
-/// Keeps the plan of each event's worst run, so that it can be replayed.
-fn keep_worst(answer: &mut Answer, study: &Study<'_>, runs: &Runs, folder: &Path) -> Result<()> {
+/// Keeps the plans that the answer names, so that the runs behind its numbers can be replayed.
+fn keep_plans(answer: &mut Answer, study: &Study<'_>, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot write `{}`", folder.display()))?;
-    for event in &mut answer.events {
-        let Some(plan) = study.worst_plan(&event.name, runs) else { continue };
-        let path: PathBuf = folder.join(format!("{}-seed{}.toml", store::plan_digest(plan), plan.seed));
+    let plans = study.plans_by_name();
+    for name in answer.replays_mut() {
+        let path = folder.join(&name);
+        let plan = plans.get(name).expect("an answer names plans of its study");
         let cannot = || format!("cannot write `{}`", path.display());
         std::fs::write(&path, plan_file::write(plan)).with_context(cannot)?;
-        event.plan = Some(path.display().to_string());
+        *name = path.display().to_string();
     }
     Ok(())
 }

@@ -66,15 +66,30 @@ impl Lasting {
 }
 
 impl Event {
-    /// How many of such events there are a year among `nodes`.
-    pub fn per_year(&self, nodes: &[NodePlan]) -> f64 {
-        self.rate.per_year * self.places(nodes)
+    /// The places among `nodes` at which it can strike, each as likely as any other.
+    pub fn places(&self, nodes: &[NodePlan]) -> Vec<Place> {
+        let targets = drawn_among(&self.injection, nodes);
+        if targets.is_empty() {
+            let injection = self.injection.clone();
+            return vec![Place { name: None, per_year: self.rate.per_year, injection }];
+        }
+        let per_year =
+            if self.rate.each { self.rate.per_year } else { self.rate.per_year / real(targets.len()) };
+        let place =
+            |(name, target)| Place { name: Some(name), per_year, injection: at(&self.injection, target) };
+        targets.into_iter().map(place).collect()
     }
+}
 
-    /// In how many places it can happen: 1 where its rate is of all of them together.
-    pub fn places(&self, nodes: &[NodePlan]) -> f64 {
-        if self.rate.each { real(places(&self.injection, nodes).unwrap_or(1)) } else { 1.0 }
-    }
+/// One of the places at which an event can strike: a domain, or a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its name, as in `power=A`; none where the event is not drawn among several.
+    pub name: Option<String>,
+    /// How often it strikes there.
+    pub per_year: f64,
+    /// What it injects there.
+    pub injection: Injection,
 }
 
 /// The hours of a number of nanoseconds.
@@ -88,24 +103,41 @@ fn real(count: usize) -> f64 {
     count as f64
 }
 
-/// Among how many domains or nodes the target is drawn; none where it is not drawn among several.
-fn places(injection: &Injection, nodes: &[NodePlan]) -> Option<usize> {
+/// The domains or nodes among which the target is drawn, as targets of their own; none where it is not drawn among several.
+fn drawn_among(injection: &Injection, nodes: &[NodePlan]) -> Vec<(String, Target)> {
     let target = match &injection.targets {
-        Targets::On(target) => target,
-        Targets::Between { from, .. } => from.first()?,
+        Targets::On(target) => Some(target),
+        Targets::Between { from, .. } => from.first(),
+    };
+    let named = |pick: &dyn Fn(&&NodePlan) -> bool| {
+        let node = |node: &NodePlan| (node.name.clone(), Target::Nodes(vec![node.name.clone()]));
+        nodes.iter().filter(pick).map(node).collect()
     };
     match target {
-        Target::Domain { kind, value: None, .. } => {
-            Some(nodes.iter().filter_map(|node| node.domains.get(kind)).collect::<BTreeSet<_>>().len())
+        Some(Target::Domain { kind, value: None, fraction }) => {
+            let values: BTreeSet<_> = nodes.iter().filter_map(|node| node.domains.get(kind)).collect();
+            let domain = |value: &String| {
+                let (kind, value) = (kind.clone(), Some(value.clone()));
+                Target::Domain { kind, value, fraction: fraction.clone() }
+            };
+            values.into_iter().map(|value| (format!("{kind}={value}"), domain(value))).collect()
         }
-        Target::Role { role, count: Some(Between { least: 1, most: 1 }) } => {
-            Some(nodes.iter().filter(|node| node.role == *role).count())
+        Some(Target::Role { role, count: Some(Between { least: 1, most: 1 }) }) => {
+            named(&|node| node.role == *role)
         }
-        Target::Any(Between { least: 1, most: 1 }) => {
-            Some(nodes.iter().filter(|node| !node.is_client()).count())
-        }
-        _ => None,
+        Some(Target::Any(Between { least: 1, most: 1 })) => named(&|node| !node.is_client()),
+        _ => Vec::new(),
     }
+}
+
+/// The injection with `target` for what was left to be drawn.
+fn at(injection: &Injection, target: Target) -> Injection {
+    let mut injection = injection.clone();
+    match &mut injection.targets {
+        Targets::On(open) => *open = target,
+        Targets::Between { from, .. } => from[0] = target,
+    }
+    injection
 }
 
 /// Reads all events; without `worlds`, the topology has problems of its own, and targets are not held against it.
@@ -166,7 +198,7 @@ fn rate(section: &Section<'_>, injection: Option<&Injection>, nodes: &[NodePlan]
         section.log.push(problem);
     }
     if let (Some(each), Some(injection)) = (&each, injection)
-        && places(injection, nodes).is_none()
+        && drawn_among(injection, nodes).is_empty()
     {
         let title = "`per-year-each` needs a target that is drawn among several";
         let problem = Diagnostic::new(each.span(), title, "of each of what?");

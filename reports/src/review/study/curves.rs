@@ -1,6 +1,6 @@
 //! What a page draws: how many fail at once, what a year may bring, how an event goes, which input matters most.
 
-use super::Study;
+use super::{Study, groups, name_of};
 use crate::review::answer::{Curves, DownAtOnce, Served, Tornado, Year};
 use crate::review::batch::Runs;
 use crate::review::compose::{self, Seen};
@@ -24,10 +24,10 @@ impl Study<'_> {
     ) -> Result<Curves, ScenarioError> {
         let run = &self.review.run;
         let acts = [run.at_ns, run.at_ns + run.fault_ns].map(compose::seconds);
-        let served = shared.iter().map(|seen| Served {
-            event: seen.stratum.name.clone(),
+        let served = groups(shared).into_iter().map(|seen| Served {
+            event: name_of(&seen).to_owned(),
             acts,
-            shares: mean_served(seen),
+            shares: mean_served(&seen),
         });
         Ok(Curves {
             down_at_once: self.down_at_once(runs)?,
@@ -65,9 +65,9 @@ impl Study<'_> {
             .review
             .events
             .iter()
-            .zip(shared)
+            .zip(groups(shared))
             .map(|(event, seen)| {
-                let own = seen.stratum.per_year * seen.mean(|outcome| seen.down_hours(outcome));
+                let own = compose::a_year(&seen, |one, outcome| one.down_hours(outcome));
                 let (low, high) = (event.rate.per_year_low, event.rate.per_year_high);
                 let at = |rate: Option<f64>, otherwise: f64| {
                     let times = rate.map_or(otherwise, |rate| rate / event.rate.per_year);
@@ -82,14 +82,13 @@ impl Study<'_> {
     }
 }
 
-fn mean_served(seen: &Seen<'_>) -> Vec<f64> {
-    let runs = seen.known().count();
-    let seconds = seen.known().map(|outcome| outcome.served.len()).max().unwrap_or(0);
+fn mean_served(seen: &[Seen<'_>]) -> Vec<f64> {
+    let known: Vec<&Outcome> = seen.iter().flat_map(Seen::known).collect();
+    let seconds = known.iter().map(|outcome| outcome.served.len()).max().unwrap_or(0);
     (0..seconds)
         .map(|second| {
-            let sum: f64 =
-                seen.known().map(|outcome| outcome.served.get(second).copied().unwrap_or(1.0)).sum();
-            sum / real(runs as u64)
+            let share = |outcome: &&Outcome| outcome.served.get(second).copied().unwrap_or(1.0);
+            known.iter().map(share).sum::<f64>() / real(known.len() as u64)
         })
         .collect()
 }

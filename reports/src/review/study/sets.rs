@@ -2,6 +2,7 @@
 
 use crate::review::answer::MinimalSet;
 use crate::review::batch::{Ran, Runs};
+use crate::review::outcome::Outcome;
 use crate::review::strata::Strata;
 use scenarios::ScenarioError;
 use sim::plan::Plan;
@@ -40,10 +41,12 @@ pub(super) fn candidates(strata: &Strata<'_>) -> Result<Vec<Candidate>, Scenario
             domains.entry(format!("{kind}={value}")).or_default().push(node.name.clone());
         }
     }
-    // A domain of one node is that node.
-    sets.extend(
-        domains.into_iter().filter(|(_, nodes)| nodes.len() > 1).map(|(domain, nodes)| (vec![domain], nodes)),
-    );
+    // A domain of one node is that node, and domains of the same nodes are one set with several names.
+    let mut by_nodes: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for (domain, nodes) in domains.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
+        by_nodes.entry(nodes).or_default().push(domain);
+    }
+    sets.extend(by_nodes.into_iter().map(|(nodes, domains)| (vec![domains.join(", ")], nodes)));
     let candidate = |(members, nodes): (Vec<String>, Vec<String>)| {
         let seeds = (0..seeds).map(|place| review.base.wrapping_add(place));
         let plans = seeds
@@ -60,28 +63,24 @@ pub(super) fn minimal(candidates: &[Candidate], runs: &Runs) -> Vec<MinimalSet> 
     let mut ordered: Vec<&Candidate> = candidates.iter().collect();
     ordered.sort_by_key(|candidate| candidate.members.len());
     for candidate in ordered {
-        let outcomes: Vec<_> = candidate
-            .plans
-            .iter()
-            .filter_map(|plan| match runs.of(plan)? {
-                Ran::Ended(outcome) => Some(outcome),
-                Ran::Failed(_) => None,
-            })
-            .collect();
-        let count = |is: &dyn Fn(&crate::review::outcome::Outcome) -> bool| {
-            outcomes.iter().filter(|outcome| is(outcome)).count() as u64
-        };
-        let seen = BTreeMap::from([
-            ("down", count(&|outcome| outcome.settled_share() > DOWN_SHARE)),
-            ("lost", count(&|outcome| outcome.lost > 0)),
-        ]);
+        let outcomes: Vec<_> = candidate.plans.iter().filter_map(|plan| runs.of(plan)?.outcome()).collect();
+        let count =
+            |is: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count() as u64;
+        let is_down = |outcome: &Outcome| outcome.settled_share() > DOWN_SHARE;
+        let seen = BTreeMap::from([("down", count(&is_down)), ("lost", count(&|outcome| outcome.lost > 0))]);
         let part_of = |one: &MinimalSet| one.members.iter().all(|member| candidate.members.contains(member));
         // A part that is enough for the same leaves nothing to say.
         let down = seen["down"] > 0 && !found.iter().any(|one| one.down && part_of(one));
         let lost = seen["lost"] > 0 && !found.iter().any(|one| one.lost && part_of(one));
         if down || lost {
             let members = candidate.members.clone();
-            found.push(MinimalSet { members, down, lost, seen, runs: outcomes.len() as u64 });
+            let showed = |outcome: &Outcome| (down && is_down(outcome)) || (lost && outcome.lost > 0);
+            let showed = candidate.plans.iter().find(|plan| {
+                let outcome = runs.of(plan).and_then(Ran::outcome);
+                outcome.is_some_and(showed)
+            });
+            let replay = showed.map(super::plan_name);
+            found.push(MinimalSet { members, down, lost, seen, runs: outcomes.len() as u64, replay });
         }
     }
     found
