@@ -131,7 +131,8 @@ Examples:
     #[cfg(not(live))]
     #[command(after_help = "\
 Examples:
-  hogwash review reports/reviews/queue.toml
+  hogwash review queue
+  hogwash review reports/reviews/region.toml
   hogwash review my-review.toml --seeds 100 --message-format json")]
     Review(ReviewArgs),
     /// Ask a model of the reliability review by itself; without a model: what models there are
@@ -329,7 +330,7 @@ pub enum ReportFormat {
 #[cfg(not(live))]
 #[derive(Debug, Args)]
 pub struct ReviewArgs {
-    /// The review, a .toml file
+    /// The review: a .toml file, or `queue` or `region`, which are built in
     pub file: PathBuf,
     /// Seeds of each event, in place of the file's
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]

@@ -21,12 +21,16 @@ pub mod file;
 #[cfg(not(live))]
 pub mod harm;
 pub mod known;
+#[cfg(not(live))]
+pub mod library;
 pub mod models;
 #[cfg(not(live))]
 pub mod outcome;
 #[cfg(not(live))]
 pub mod page;
 pub mod rare;
+#[cfg(not(live))]
+pub mod replayed;
 pub mod splitting;
 #[cfg(not(live))]
 pub mod strata;

@@ -112,7 +112,7 @@ pub fn watched(
     let limits = Limits {
         stop: Some(stop.clone()),
         polls: Some(guarded.budget.polls),
-        fresh_chance: guarded.fresh_chance,
+        fresh_chance: guarded.fresh_chance.into_iter().collect(),
         trace: guarded.trace,
     };
     let (sender, receiver) = mpsc::channel();

@@ -311,7 +311,7 @@ fn a_branch_is_the_same_run_up_to_its_moment_and_another_from_there() {
     };
     let branch = |from_s: u64, salt| {
         let events = Arc::new(Mutex::new(Vec::new()));
-        let fresh_chance = Some(FreshChance { from_ns: from_s * 1_000_000_000, salt });
+        let fresh_chance = vec![FreshChance { from_ns: from_s * 1_000_000_000, salt }];
         let limits = Limits { fresh_chance, ..Limits::default() };
         run_within(&plan(vec![]), limits, vec![Box::new(Keep(events.clone()))], paces);
         let events = std::mem::take(&mut *events.lock().unwrap());

@@ -28,7 +28,7 @@ pub fn html(answer: &Answer, call: &str) -> String {
         html.element("body", &[], |body| {
             head(body, answer);
             claims(body, answer, call);
-            body.leaf("h2", &[], "Pictures");
+            body.leaf("h2", &[("id", &"pictures")], "Pictures");
             body.element("div", &[("class", &"plots")], |inside| plots::all(inside, answer));
             causes(body, answer, call);
             mitigations(body, answer, call);
@@ -105,7 +105,7 @@ fn cell(row: &mut Markup, cell: &Cell) {
 }
 
 fn claims(body: &mut Markup, answer: &Answer, call: &str) {
-    body.leaf("h2", &[], "Targets and verdicts");
+    body.leaf("h2", &[("id", &"verdicts")], "Targets and verdicts");
     let heads =
         ["claim", "P^N", "simulated, independent twin", "simulated, correlated", "production hours prove"];
     table(
@@ -156,7 +156,7 @@ fn verdict(column: &Column) -> Cell {
 }
 
 fn causes(body: &mut Markup, answer: &Answer, call: &str) {
-    body.leaf("h2", &[], "Causes");
+    body.leaf("h2", &[("id", &"causes")], "Causes");
     for (measure, what, unit) in
         [(Measure::Loss, "Loss", "losses a year"), (Measure::Downtime, "Downtime", "hours a year")]
     {
@@ -220,7 +220,7 @@ fn mitigations(body: &mut Markup, answer: &Answer, call: &str) {
     if answer.mitigations.is_empty() {
         return;
     }
-    body.leaf("h2", &[], "What would help");
+    body.leaf("h2", &[("id", &"mitigations")], "What would help");
     body.leaf(
         "p",
         &[("class", &"quiet")],
@@ -243,7 +243,7 @@ fn mitigations(body: &mut Markup, answer: &Answer, call: &str) {
 
 fn floors(body: &mut Markup, answer: &Answer, call: &str) {
     if !answer.floors.is_empty() {
-        body.leaf("h2", &[], "The floor: more replicas");
+        body.leaf("h2", &[("id", &"floor")], "The floor: more replicas");
     }
     for floor in &answer.floors {
         body.leaf("h3", &[], &floor.claim);
@@ -278,7 +278,7 @@ fn sets(body: &mut Markup, answer: &Answer, call: &str) {
     if answer.minimal_sets.is_empty() {
         return;
     }
-    body.leaf("h2", &[], "What is enough, if it loses power, while no part of it is");
+    body.leaf("h2", &[("id", &"sets")], "What is enough, if it loses power, while no part of it is");
     table(
         body,
         &["set", "service down", "requests lost", "runs"],
@@ -294,7 +294,7 @@ fn sets(body: &mut Markup, answer: &Answer, call: &str) {
 }
 
 fn events(body: &mut Markup, answer: &Answer, call: &str) {
-    body.leaf("h2", &[], "Events: inputs, and what the stack makes of them");
+    body.leaf("h2", &[("id", &"events")], "Events: inputs, and what the stack makes of them");
     let heads = [
         "event",
         "a year (input)",
@@ -344,9 +344,9 @@ fn ends(body: &mut Markup, answer: &Answer) {
         );
         body.leaf("p", &[], text);
     }
-    body.leaf("h2", &[], "Not in these figures");
+    body.leaf("h2", &[("id", &"left-out")], "Not in these figures");
     body.element("ul", &[], |list| answer.not_modelled.iter().for_each(|what| list.leaf("li", &[], what)));
-    body.leaf("h2", &[], "Known answers that this build reproduces");
+    body.leaf("h2", &[("id", &"known")], "Known answers that this build reproduces");
     let heads = ["question", "answer", "known", "this build", ""];
     table(
         body,

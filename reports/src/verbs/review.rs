@@ -10,17 +10,17 @@ use crate::review::answer::{Answer, Verdict};
 use crate::review::batch::{Batch, Watcher};
 use crate::review::file::Review;
 use crate::review::study::Study;
-use crate::review::{page, words};
+use crate::review::{library, page, words};
 use anyhow::{Context, Result};
 use scenarios::guarded::Budget;
-use scenarios::{library, plan_file};
+use scenarios::plan_file;
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 pub(crate) fn review(program: &Program, arguments: &ReviewArgs) -> Result<Exit> {
     let stack = program.stack.as_ref();
-    let source = library::read_file(&arguments.file)?;
+    let source = library::find(&arguments.file)?;
     let mut review = Review::parse(&source, &arguments.file.display().to_string(), stack)?;
     if let Some(seeds) = arguments.seeds {
         review.seeds = seeds;

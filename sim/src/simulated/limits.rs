@@ -18,8 +18,8 @@ pub struct Limits {
     pub stop: Option<Arc<AtomicBool>>,
     /// How often tasks may be polled in all: the one budget that a task which spins without time passing runs out of.
     pub polls: Option<u64>,
-    /// From a moment on, chance other than the plan's: what might still have happened.
-    pub fresh_chance: Option<FreshChance>,
+    /// From a moment on, chance other than the plan's: what might still have happened. Each replaces the one before it.
+    pub fresh_chance: Vec<FreshChance>,
     /// Whether every draw of chance is kept, with its task: see [`trace`](crate::trace).
     pub trace: bool,
 }
@@ -93,10 +93,10 @@ impl State {
     }
 }
 
-/// Plans the moment of fresh chance, where there is one.
+/// Plans the moments of fresh chance.
 pub(crate) fn schedule_fresh_chance(kernel: &mut Kernel) {
-    let fresh = STATE.with_borrow(|state| state.limits.fresh_chance);
-    if let Some(FreshChance { from_ns, salt }) = fresh {
+    let fresh = STATE.with_borrow(|state| state.limits.fresh_chance.clone());
+    for FreshChance { from_ns, salt } in fresh {
         kernel.agenda.push(from_ns, Step::Control(Box::new(move || rng::draw_anew(salt))));
     }
 }
