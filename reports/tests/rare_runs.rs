@@ -49,22 +49,21 @@ impl Stack for Queue {
             while process.deployment.flag("queue.spins") {
                 sim::task::yield_now().await;
             }
-            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-            sim::task::spawn(async move {
-                let mut chance = sim::node::stream("arrivals");
-                for number in 0.. {
-                    let id = Id::new(0, number);
-                    sim::node::record(Fact::Submit { id, attempt: 1 });
-                    if sender.send(id).is_err() {
-                        return;
-                    }
-                    sleep(chance.exponential(Duration::from_secs(1))).await;
+            // The next to come is drawn when it comes, so that nothing but a wait is under way when a run is cloned.
+            let mut chance = sim::node::stream("next");
+            let (mut came, mut served) = (0, 0);
+            let mut arrives = true;
+            loop {
+                if arrives {
+                    sim::node::record(Fact::Submit { id: Id::new(0, came), attempt: 1 });
+                    came += 1;
+                } else if served < came {
+                    let id = Id::new(0, served);
+                    sim::node::record(Fact::Finish { id, position: id.0, output: None });
+                    served += 1;
                 }
-            });
-            let mut chance = sim::node::stream("services");
-            while let Some(id) = receiver.recv().await {
-                sleep(chance.exponential(Duration::from_millis(500))).await;
-                sim::node::record(Fact::Finish { id, position: id.0, output: None });
+                sleep(chance.exponential(Duration::from_secs(1)) / 3).await;
+                arrives = chance.chance(1.0 / 3.0);
             }
         })
     }
@@ -87,11 +86,7 @@ fn queue_plan(seed: u64, spins: bool) -> Plan {
     planner::plan(&scenario, &Queue, None, seed, &[]).unwrap()
 }
 
-/// So many requests more are a level: what is under way when a run is cloned, one arrival and one service, is the same for all of
-/// its clones, and must not decide a level by itself.
-const STEP: u32 = 3;
-
-/// One level for each [`STEP`] requests in the queue beyond the first.
+/// One level for each request in the queue beyond the first.
 #[derive(Default)]
 struct Length(u32);
 
@@ -102,7 +97,7 @@ impl Nearness for Length {
             Fact::Finish { .. } => self.0 -= 1,
             _ => return Near::Level(0),
         }
-        if self.0 == 0 { Near::Over } else { Near::Level((self.0 - 1) / STEP) }
+        if self.0 == 0 { Near::Over } else { Near::Level(self.0 - 1) }
     }
 }
 
@@ -115,7 +110,7 @@ fn a_queue_in_the_simulated_world_overflows_as_seldom_as_the_formula_says() {
     const FULL: u32 = 10;
     let plan = |seed| queue_plan(seed, false);
     let runs = Runs { stack: Arc::new(Queue), plan: &plan, nearness: &length, polls: POLLS };
-    let effort = Effort { levels: (FULL - 1) / STEP, paths_per_level: 240, repetitions: 8 };
+    let effort = Effort { levels: FULL - 1, paths_per_level: 60, repetitions: 8 };
     let found = runs.split(effort, 1, 0.95).unwrap();
     let known = overflow_before_empty(1.0, 2.0, u64::from(FULL)).unwrap();
     assert!(found.estimate.interval.contains(known), "{found:?}, and {known} is known");
@@ -129,7 +124,7 @@ fn a_queue_in_the_simulated_world_overflows_as_seldom_as_the_formula_says() {
 fn too_few_paths_and_runs_that_spin_are_refused() {
     let plan = |seed| queue_plan(seed, false);
     let runs = Runs { stack: Arc::new(Queue), plan: &plan, nearness: &length, polls: POLLS };
-    let few = Effort { levels: 6, paths_per_level: 3, repetitions: 5 };
+    let few = Effort { levels: 19, paths_per_level: 3, repetitions: 5 };
     assert!(matches!(runs.split(few, 1, 0.95), Err(RareError::Untrusted { below, .. }) if below > 0.0));
     let plan = |seed| queue_plan(seed, true);
     let spinning = Runs { stack: Arc::new(Queue), plan: &plan, nearness: &length, polls: 1_000 };
