@@ -134,6 +134,12 @@ fn nothing_seen_is_never_a_bare_zero() {
         assert_eq!(answer.fields.len(), 1);
         assert!(matches!(answer.fields[0].value, AnswerValue::Below(bound) if bound > 0.0), "{answer:?}");
     }
+    let answer = ask("common-cause-estimates", "events=95,3,0").unwrap();
+    assert!(
+        matches!(value(&answer, "alpha-3"), AnswerValue::Below(bound) if *bound > 0.03 && *bound < 0.031)
+    );
+    let answer = ask("common-cause-estimates", "events=95,0").unwrap();
+    assert!(matches!(value(&answer, "beta"), AnswerValue::Below(bound) if *bound > 0.03), "{answer:?}");
     let answer = ask("exponential", "failures=0 hours=8760").unwrap();
     assert!(matches!(answer.fields[..], [ref only] if matches!(only.value, AnswerValue::AtLeast(_))));
     // Too small to be written down is said, not rounded to none.

@@ -93,7 +93,9 @@ mod years {
     use hogwash::review::outcome::Outcome;
     use hogwash::review::strata::Stratum;
 
-    const PAIRS: u64 = 60;
+    const PAIRS: u64 = 120;
+    /// What an outage that is over at once costs, in seconds.
+    const SHORT: f64 = 3.0;
     /// How often a year each event comes, and the chances that it loses something, before and after.
     const EVENTS: [(f64, f64, f64); 3] = [(2.0, 0.3, 0.1), (0.5, 0.9, 0.2), (10.0, 0.02, 0.02)];
 
@@ -108,8 +110,18 @@ mod years {
         }
     }
 
+    /// A run that loses something and stays down, or does neither.
     fn outcome(lost: bool) -> Outcome {
-        Outcome { lost: u64::from(lost), ..Outcome::default() }
+        let down_settled_seconds = f64::from(u8::from(lost));
+        let down_within_seconds = if lost { 0.0 } else { SHORT };
+        let lost = u64::from(lost);
+        Outcome {
+            lost,
+            settled_seconds: 1.0,
+            down_settled_seconds,
+            down_within_seconds,
+            ..Outcome::default()
+        }
     }
 
     /// For each event, its outcomes before and after: one draw decides both, as one seed does.
@@ -133,6 +145,16 @@ mod years {
             let worlds = worlds(stream);
             let before: Vec<_> = worlds.iter().map(|(stratum, before, _)| seen(stratum, before)).collect();
             match compose::losses(&before, 0.95) {
+                Figure::Estimated { interval, .. } => interval,
+                other => panic!("{other:?}"),
+            }
+        });
+        let short = SHORT / 3_600.0;
+        let hours = EVENTS.iter().map(|(per_year, before, _)| per_year * (before + (1.0 - before) * short));
+        covers("hours down of a year", hours.sum(), 1_000, |stream| {
+            let worlds = worlds(stream);
+            let before: Vec<_> = worlds.iter().map(|(stratum, before, _)| seen(stratum, before)).collect();
+            match compose::down_hours(&before, 0.95, 0.01) {
                 Figure::Estimated { interval, .. } => interval,
                 other => panic!("{other:?}"),
             }

@@ -67,7 +67,8 @@ fn a_small_log_is_read_as_by_hand() {
     let Share::Seen { value, interval } = found.clusters.beta else { panic!("{:?}", found.clusters) };
     near(value, 2.0 / 4.0);
     assert!(interval.low > 0.0 && interval.contains(0.5) && interval.high < 1.0);
-    near(found.clusters.alphas[1], 1.0 / 3.0);
+    let Share::Seen { value, .. } = found.clusters.alphas[1] else { panic!() };
+    near(value, 1.0 / 3.0);
     let Share::Seen { value, .. } = found.clusters.in_bursts else { panic!("{:?}", found.clusters) };
     near(value, 0.5);
     assert!(found.clusters.in_bursts_if_independent < 0.01);

@@ -6,10 +6,9 @@ mod plots;
 use super::answer::{Answer, Column, Contributor, Verdict};
 use super::figures::rough;
 use super::file::Measure;
-use super::models::HOURS_PER_YEAR;
 use super::words::{
     after_trigger, alphas, brief, change, contributor, figure, ranks, seen_and_interval, target,
-    where_it_stops,
+    where_it_stops, years,
 };
 use crate::markup::Markup;
 
@@ -46,12 +45,12 @@ fn head(body: &mut Markup, answer: &Answer) {
     body.leaf("h1", &[], format!("{}: what P^N is worth", answer.review));
     body.leaf("p", &[], &answer.why);
     let figures = format!(
-        "{} runs of the real stack; {} seeds of each event at each of its places, from seed {}; a horizon of {} years; intervals at {} %. Frequencies and \
+        "{} runs of the real stack; {} seeds of each event at each of its places, from seed {}; a horizon of {}; intervals at {} %. Frequencies and \
          lengths of events are inputs, not measurements; their sources are below.",
         answer.runs,
         answer.seeds,
         answer.first_seed,
-        rough(answer.horizon_hours / HOURS_PER_YEAR),
+        years(answer.horizon_hours),
         rough(answer.confidence * 100.0)
     );
     body.leaf("p", &[("class", &"quiet")], figures);
@@ -138,9 +137,9 @@ fn claims(body: &mut Markup, answer: &Answer, call: &str) {
             text += &format!("P is {}; {of} replicas are worth {}. ", rough(share), rough(worth));
         }
         text += &format!(
-            "Production would show the target after {} clean hours ({} years).",
+            "Production would show the target after {} clean hours ({}).",
             rough(claim.clean_hours_needed),
-            rough(claim.clean_hours_needed / HOURS_PER_YEAR)
+            years(claim.clean_hours_needed)
         );
         body.leaf("p", &[("class", &"quiet")], text);
     }

@@ -13,12 +13,12 @@ use crate::terminal::counted;
 pub fn lines(answer: &Answer) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "{}: {}, {} of each event at each of its places from seed {}, a horizon of {} years, intervals at {} %",
+            "{}: {}, {} of each event at each of its places from seed {}, a horizon of {}, intervals at {} %",
             answer.review,
             counted(answer.runs, "run"),
             counted(answer.seeds, "seed"),
             answer.first_seed,
-            rough(answer.horizon_hours / HOURS_PER_YEAR),
+            years(answer.horizon_hours),
             rough(answer.confidence * 100.0)
         ),
         answer.why.clone(),
@@ -79,9 +79,7 @@ fn claims(answer: &Answer) -> Vec<String> {
 pub fn target(claim: &ClaimAnswer, answer: &Answer) -> String {
     let of = claim.nodes.map_or(0, |nodes| nodes.nodes);
     let what = match claim.measure {
-        Measure::Loss => {
-            format!("a loss within {} years", rough(answer.horizon_hours / HOURS_PER_YEAR))
-        }
+        Measure::Loss => format!("a loss within {}", years(answer.horizon_hours)),
         Measure::Downtime => "the share of time down".to_owned(),
     };
     format!(
@@ -90,6 +88,14 @@ pub fn target(claim: &ClaimAnswer, answer: &Answer) -> String {
         claim.role,
         rough(claim.target)
     )
+}
+
+/// Hours, as years.
+pub fn years(hours: f64) -> String {
+    match rough(hours / HOURS_PER_YEAR).as_str() {
+        "1" => "1 year".to_owned(),
+        other => format!("{other} years"),
+    }
 }
 
 fn cell(column: &Column) -> String {
@@ -131,10 +137,10 @@ fn behind(claim: &ClaimAnswer) -> Vec<String> {
         figure(&claim.correlated.figure)
     ));
     lines.push(format!(
-        "    production: {}; to show the target takes {} clean hours ({} years)",
+        "    production: {}; to show the target takes {} clean hours ({})",
         figure(&claim.production.figure),
         rough(claim.clean_hours_needed),
-        rough(claim.clean_hours_needed / HOURS_PER_YEAR)
+        years(claim.clean_hours_needed)
     ));
     let [formula, twin, correlated] = &claim.replicas_down;
     lines.push(format!(

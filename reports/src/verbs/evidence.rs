@@ -205,7 +205,11 @@ fn together(found: &Evidence) -> Vec<String> {
         .filter(|(_, number)| **number > 0)
         .map(|(size, number)| format!("{number} of {size}"))
         .collect();
-    let alphas: Vec<_> = clusters.alphas.iter().map(|alpha| rough(*alpha)).collect();
+    let alpha = |alpha: &Share| match alpha {
+        Share::Seen { value, .. } => rough(*value),
+        Share::Below(bound) => format!("below {}", rough(*bound)),
+    };
+    let alphas: Vec<_> = clusters.alphas.iter().map(alpha).collect();
     vec![
         format!(
             "together: {} (started within {} s of each other), by components taken: {}",

@@ -1,9 +1,10 @@
 //! Models of what fails together: the claim, common causes, repair, placement, bursts.
 
-use super::{AnswerField, Argument, Given, Kind, Model, number};
+use super::{AnswerField, AnswerValue, Argument, Given, Kind, Model, number};
 use crate::review::models::bursts::{self, Burst};
 use crate::review::models::common_cause::{self, Testing};
 use crate::review::models::copysets::{self, Outage};
+use crate::review::models::intervals::bound_after_none;
 use crate::review::models::repair::{Group, Repair};
 use crate::review::models::{
     HOURS_PER_YEAR, ModelError, capacity, out_of_range, real, redundancy, typical_year,
@@ -155,11 +156,22 @@ pub(super) const MODELS: &[Model] = &[
         arguments: &[Argument::new("events", Kind::Counts, "1", "events that took exactly 1, 2, … m nodes")],
         example: "events=95,3,2",
         answer: |given| {
-            let alphas = common_cause::alpha_estimates(given.counts("events"))?;
-            let beta = common_cause::beta_estimate(given.counts("events"))?;
+            let events = given.counts("events");
+            let (alphas, beta) =
+                (common_cause::alpha_estimates(events)?, common_cause::beta_estimate(events)?);
+            // Of one sort of event among all, none was seen: as many as that can hide, each of so many nodes.
+            let hidden = bound_after_none(events.iter().sum::<u64>().max(1), 0.95)?;
+            let seen = |name: String, share: f64, nodes: f64| match share {
+                0.0 => {
+                    let bound = hidden * nodes / (1.0 - hidden + hidden * nodes);
+                    AnswerField { name, value: AnswerValue::Below(bound), unit: "1" }
+                }
+                share => number(name, share, "1"),
+            };
+            let nodes = real(events.len() as u64);
             let mut fields: Vec<AnswerField> =
-                (1..).zip(alphas).map(|(k, alpha)| number(format!("alpha-{k}"), alpha, "1")).collect();
-            fields.push(number("beta", beta, "1"));
+                (1..).zip(alphas).map(|(k, alpha)| seen(format!("alpha-{k}"), alpha, 1.0)).collect();
+            fields.push(seen("beta".to_owned(), beta, nodes));
             Ok(fields)
         },
     },

@@ -1,8 +1,8 @@
 //! Whether failures come together.
 
 use super::{Incident, Options};
-use crate::review::models::intervals::clopper_pearson;
-use crate::review::models::{Interval, ModelError, common_cause, real};
+use crate::review::models::intervals::{bound_after_none, clopper_pearson};
+use crate::review::models::{Interval, ModelError, real};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub struct Clusters {
     /// β: the share of a component's failures that came with another component's.
     pub beta: Share,
     /// α_k: the share of events that took exactly k components.
-    pub alphas: Vec<f64>,
+    pub alphas: Vec<Share>,
 }
 
 /// A share; where none was seen, a bound instead of a bare zero.
@@ -93,9 +93,20 @@ pub(super) fn find(
         in_bursts: count(bursts, burst_incidents, 2).share(options.confidence)?,
         in_bursts_if_independent: -(-2.0 * rate_per_second * window_seconds).exp_m1(),
         beta: count(several, failures_of_several, population.max(2)).share(options.confidence)?,
-        alphas: common_cause::alpha_estimates(&events_by_size)?,
+        alphas: events_by_size
+            .iter()
+            .map(|of| share_of_events(*of, number, options.confidence))
+            .collect::<Result<_, _>>()?,
         events_by_size,
     })
+}
+
+fn share_of_events(of: u64, events: u64, confidence: f64) -> Result<Share, ModelError> {
+    if of == 0 {
+        return Ok(Share::Below(bound_after_none(events, confidence)?));
+    }
+    let interval = clopper_pearson(of, events, confidence)?;
+    Ok(Share::Seen { value: real(of) / real(events), interval })
 }
 
 /// How many events were of some sort, and how many failures those hold.

@@ -6,13 +6,17 @@ use crate::review::figures::rough;
 use std::fmt::Write;
 
 const WIDE: f64 = 520.0;
-const HIGH: f64 = 260.0;
+const HIGH: f64 = 276.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
-const BOTTOM: f64 = 40.0;
+const BOTTOM: f64 = 56.0;
 /// Shares below this are drawn at it.
 const SMALLEST: f64 = 1e-15;
+/// How many marks a scale of powers of ten has.
+const MARKS: f64 = 4.0;
+/// Longer names are cut short where there is no room for them.
+const NAME_LENGTH_MAX: usize = 28;
 /// More curves than this cannot be told apart.
 const CURVES_MAX: usize = 4;
 
@@ -63,6 +67,13 @@ fn part(place: usize, of: usize) -> f64 {
     if of <= 1 { 0.5 } else { place as f64 / (of - 1) as f64 }
 }
 
+fn short(name: &str) -> String {
+    if name.chars().count() <= NAME_LENGTH_MAX {
+        return name.to_owned();
+    }
+    name.chars().take(NAME_LENGTH_MAX - 1).chain(['…']).collect()
+}
+
 fn down_at_once(body: &mut Markup, one: &DownAtOnce) {
     let caption = format!("Share of time with at least k {} nodes down", one.role);
     figure(body, &caption, |svg| {
@@ -73,35 +84,29 @@ fn down_at_once(body: &mut Markup, one: &DownAtOnce) {
             .copied()
             .filter(|share| *share > 0.0)
             .fold(1.0, f64::min);
-        let lowest = smallest.max(SMALLEST).log10().floor();
-        let y = |share: f64| up(1.0 - share.max(SMALLEST).log10() / lowest);
-        for step in 0..=4 {
-            let exponent = (lowest * f64::from(step) / 4.0).round();
-            text(
-                svg,
-                LEFT - 6.0,
-                y(10_f64.powf(exponent)) + 4.0,
-                "end",
-                "scale",
-                &rough(10_f64.powf(exponent)),
-            );
+        // Marks at whole powers of ten, as far apart from each other.
+        let apart = (-smallest.max(SMALLEST).log10() / MARKS).ceil().max(1.0);
+        let y = |share: f64| up(1.0 + share.max(SMALLEST).log10() / (apart * MARKS));
+        for mark in 0..=4 {
+            let share = 10_f64.powf(-apart * f64::from(mark));
+            text(svg, LEFT - 6.0, y(share) + 4.0, "end", "scale", &rough(share));
         }
         let count = one.formula.len();
-        let x = |place: usize| across(0.06 + 0.8 * part(place, count));
-        // The one's numbers below its line, the other's above: both begin at the same point.
-        for (shares, line, dot, words, below) in [
-            (&one.formula, "sum", "dot-sum", "P^N", 14.0),
-            (&one.correlated, "real", "dot-real", "as it is", -6.0),
+        let x = |place: usize| across(0.14 + 0.7 * part(place, count));
+        // The one's numbers to the left below its line, the other's to the right above: both lines fall, from the same point.
+        for (shares, line, dot, words, (aside, below, anchor)) in [
+            (&one.formula, "sum", "dot-sum", "P^N", (1.0, 18.0, "end")),
+            (&one.correlated, "real", "dot-real", "as it is", (6.0, -7.0, "start")),
         ] {
             let points: Vec<(f64, f64)> =
                 shares.iter().enumerate().map(|(place, share)| (x(place), y(*share))).collect();
             path(svg, line, &points);
             for ((px, py), share) in points.iter().zip(shares.iter()) {
                 svg.element("circle", &[("cx", px), ("cy", py), ("r", &4), ("class", &dot)], |_| {});
-                text(svg, px + 7.0, py + below, "start", "scale", &rough(*share));
+                text(svg, px + aside, py + below, anchor, "scale", &rough(*share));
             }
             if let Some((px, py)) = points.last() {
-                text(svg, *px - 8.0, *py + below, "end", "", words);
+                text(svg, px + 8.0, py + 9.0, "start", "", words);
             }
         }
         for place in 0..count {
@@ -175,10 +180,10 @@ fn served(body: &mut Markup, curves: &[Served]) {
                 .map(|(second, share)| (x(f64::from(second) + 0.5), up(share * 0.95)))
                 .collect();
             path(svg, &format!("line c{place}"), &points);
-            let row = HIGH - BOTTOM + 32.0;
-            let column = LEFT + (WIDE - LEFT - RIGHT) * part(place, CURVES_MAX + 1);
+            let row = if place < CURVES_MAX / 2 { HIGH - 22.0 } else { HIGH - 6.0 };
+            let column = if place % 2 == 0 { LEFT } else { across(0.5) };
             path(svg, &format!("line c{place}"), &[(column, row - 4.0), (column + 18.0, row - 4.0)]);
-            text(svg, column + 22.0, row, "start", "scale", &curve.event);
+            text(svg, column + 22.0, row, "start", "scale", &short(&curve.event));
         }
     });
 }
@@ -195,8 +200,8 @@ fn tornado(body: &mut Markup, bars: &[Tornado]) {
             let count = bars.len().max(1);
             #[expect(clippy::cast_precision_loss, reason = "a few bars")]
             let step = (HIGH - TOP - BOTTOM) / count as f64;
-            let from = LEFT + 90.0;
-            let x = |hours: f64| from + hours / most * (WIDE - RIGHT - from - 50.0);
+            let from = LEFT + 130.0;
+            let x = |hours: f64| from + hours / most * (WIDE - RIGHT - from - 84.0);
             for (place, bar) in bars.iter().enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "a few bars")]
                 let y = TOP + step * (place as f64 + 0.2);
@@ -207,7 +212,8 @@ fn tornado(body: &mut Markup, bars: &[Tornado]) {
                     |_| {},
                 );
                 let star = if bar.given { "" } else { " *" };
-                text(svg, from - 8.0, y + high / 2.0 + 4.0, "end", "", &format!("{}{star}", bar.event));
+                let name = format!("{}{star}", short(&bar.event));
+                text(svg, from - 8.0, y + high / 2.0 + 4.0, "end", "", &name);
                 let ends = format!("{} to {}", rough(bar.low), rough(bar.high));
                 text(svg, left + width + 5.0, y + high / 2.0 + 4.0, "start", "scale", &ends);
             }
