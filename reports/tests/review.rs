@@ -345,7 +345,10 @@ fn reviews_that_say_nothing_are_refused() {
             ),
             "of which outages?",
         ),
-        (&SMALL.replace("domain = \"power=A\"", "domain = \"pover\""), "did you mean `power`?"),
+        (
+            &SMALL.replace("domain = \"power=A\"", "domain = \"pover\""),
+            "no node has a domain of kind `pover`",
+        ),
     ] {
         let error = parse(text).expect_err(word);
         assert!(error.contains(word), "{word}: {error}");

@@ -118,7 +118,7 @@ fn drawn_among(injection: &Injection, nodes: &[NodePlan]) -> Vec<(String, Target
             let values: BTreeSet<_> = nodes.iter().filter_map(|node| node.domains.get(kind)).collect();
             let domain = |value: &String| {
                 let (kind, value) = (kind.clone(), Some(value.clone()));
-                Target::Domain { kind, value, fraction: fraction.clone() }
+                Target::Domain { kind, value, fraction: *fraction }
             };
             values.into_iter().map(|value| (format!("{kind}={value}"), domain(value))).collect()
         }
