@@ -1,18 +1,20 @@
 //! `delivery`: are all messages sent actually received?
 
 use crate::ids::IdSet;
+use crate::names::Names;
 use crate::verdict::Violations;
-use crate::{Finding, Invariant, Law, Verdict};
+use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::duration_text;
 use sim::history::{Event, Fact, Id, NodeIndex};
 use sim::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Every acknowledged request is done, once, and nothing is done that nobody asked for.
 pub const LAW: Law = Law {
     name: "delivery",
     sentence: "every acknowledged request is done, its effect takes place once, and nothing is invented",
-    survives: "any crashes, cuts and losses of power; lost disks on fewer than half of the queue's replicas",
+    needs: "a request that a client was told is accepted",
+    survives: &[Bound::MinorityOfDisks(Keepers::Queue)],
     make: |plan| Box::new(Delivery::new(plan)),
 };
 
@@ -33,8 +35,7 @@ struct Item {
 /// Memory: requests that are finished and settled are forgotten but for their membership in a set of runs. A replica that
 /// lags repeats effects of the past; its positions are then not above the highest seen, which tells it from a second effect.
 struct Delivery {
-    names: Vec<String>,
-    roles: Vec<String>,
+    names: Names,
     items: BTreeMap<Id, Item>,
     /// Requests that are over.
     over: IdSet,
@@ -42,23 +43,18 @@ struct Delivery {
     violations: Violations,
     acknowledged: u64,
     drained: bool,
-    queue_nodes: BTreeSet<NodeIndex>,
-    disks_lost: BTreeSet<NodeIndex>,
 }
 
 impl Delivery {
     fn new(plan: &Plan) -> Self {
         Self {
-            names: plan.nodes.iter().map(|node| node.name.clone()).collect(),
-            roles: plan.nodes.iter().map(|node| node.role.clone()).collect(),
+            names: Names::of(plan),
             items: BTreeMap::new(),
             over: IdSet::default(),
             highest_position: None,
             violations: Violations::default(),
             acknowledged: 0,
             drained: false,
-            queue_nodes: BTreeSet::new(),
-            disks_lost: BTreeSet::new(),
         }
     }
 
@@ -69,7 +65,7 @@ impl Delivery {
             return None;
         }
         if !self.items.contains_key(&id) {
-            let line = self.line(event, id);
+            let line = self.names.line(event);
             let word = event.fact.word();
             let message = format!("request {id} was never submitted by any client, and yet there is: {word}");
             self.violations.add(event.at_ns, &format!("invented {word}"), Some(id), message, line);
@@ -79,28 +75,17 @@ impl Delivery {
         Some(item)
     }
 
-    fn line(&self, event: &Event, id: Id) -> String {
-        let at = duration_text::format(event.at_ns);
-        format!("{at} {} {} {id}", self.name(event.node), event.fact.word())
-    }
-
-    fn name(&self, node: NodeIndex) -> &str {
-        self.names.get(node.0 as usize).map_or("world", String::as_str)
-    }
-
     fn enqueue(&mut self, event: &Event, id: Id, position: u64) {
-        self.queue_nodes.insert(event.node);
         let Some(item) = self.asked(event, id) else { return };
         let before = *item.enqueued.get_or_insert(position);
         if before != position {
-            let line = self.line(event, id);
+            let line = self.names.line(event);
             let message = format!("request {id} was enqueued at position {before} and again at {position}");
             self.violations.add(event.at_ns, "enqueued twice", Some(id), message, line);
         }
     }
 
     fn end(&mut self, event: &Event, id: Id, position: u64) {
-        self.queue_nodes.insert(event.node);
         let is_new = self.highest_position.is_none_or(|highest| position > highest);
         self.highest_position = self.highest_position.max(Some(position));
         let before = match self.asked(event, id) {
@@ -109,7 +94,7 @@ impl Delivery {
             None => is_new.then_some(position),
         };
         if before.is_some() {
-            let line = self.line(event, id);
+            let line = self.names.line(event);
             let message =
                 format!("the effect of request {id} took place twice, again at position {position}");
             self.violations.add(event.at_ns, "effect twice", Some(id), message, line);
@@ -139,7 +124,7 @@ impl Delivery {
         for (id, item) in items.iter().filter(missing) {
             let acknowledged = duration_text::readable(item.acknowledged_ns.unwrap_or_default());
             let (seen_ns, node, word) = item.last_seen.unwrap_or((0, NodeIndex(u32::MAX), "nothing"));
-            let seen = format!("{word} on {} at {}", self.name(node), duration_text::readable(seen_ns));
+            let seen = format!("{word} on {} at {}", self.names.name(node), duration_text::readable(seen_ns));
             let place =
                 item.enqueued.map_or("never enqueued".to_owned(), |at| format!("enqueued at position {at}"));
             let shape =
@@ -149,15 +134,6 @@ impl Delivery {
             self.violations.add(at_ns, shape, Some(*id), message, line);
         }
         self.items = items;
-    }
-
-    /// Whether half or more of the disks that hold the queue lost what was synced.
-    fn beyond_design(&self) -> bool {
-        let roles: BTreeSet<_> =
-            self.queue_nodes.iter().filter_map(|node| self.roles.get(node.0 as usize)).collect();
-        let replicas = self.roles.iter().filter(|role| roles.contains(role)).count();
-        let lost = self.disks_lost.iter().filter(|node| self.queue_nodes.contains(node)).count();
-        lost > 0 && 2 * lost >= replicas
     }
 }
 
@@ -185,16 +161,13 @@ impl Invariant for Delivery {
             Fact::Receive { id, .. } => {
                 let item = self.items.get(&id);
                 if !self.over.contains(id) && item.is_some_and(|item| item.finished.is_none()) {
-                    let line = self.line(event, id);
+                    let line = self.names.line(event);
                     let message = format!("the client of request {id} holds a result that was never made");
                     self.violations.add(event.at_ns, "result never made", Some(id), message, line);
                 }
                 self.settle(event, id);
             }
             Fact::Refuse { id, .. } | Fact::GiveUp { id } => self.settle(event, id),
-            Fact::DiskLoss { synced: true, .. } => {
-                self.disks_lost.insert(event.node);
-            }
             Fact::Drained {} => {
                 self.drained = true;
                 self.report_missing(event.at_ns);
@@ -207,14 +180,11 @@ impl Invariant for Delivery {
         !self.violations.is_empty()
     }
 
-    fn finish(self: Box<Self>) -> Finding {
-        let beyond_design = self.beyond_design();
-        let unknown = !self.drained
-            && self.items.values().any(|item| item.acknowledged_ns.is_some() && item.finished.is_none());
-        let mut finding = Finding::of(self.violations.into_vec(), beyond_design, self.acknowledged);
-        if unknown && finding.violations.is_empty() {
-            finding.verdict = Verdict::Undecided;
-        }
-        finding
+    fn finish(self: Box<Self>) -> Outcome {
+        let open = |item: &&Item| item.acknowledged_ns.is_some() && item.finished.is_none();
+        let open = self.items.values().filter(open).count();
+        let unknown = (!self.drained && open > 0)
+            .then(|| format!("the run ended before it had drained, and {open} acknowledged requests are not done"));
+        Outcome { violations: self.violations.into_vec(), exercised: self.acknowledged, unknown }
     }
 }

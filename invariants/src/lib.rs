@@ -1,21 +1,31 @@
 //! The laws: pure functions of a history.
 //!
-//! A law reads events in order ([`Invariant::observe`]), online as they happen or afterwards from a stored history,
-//! and ends with a [`Finding`]. It knows the vocabulary of histories and the plan, and nothing of any stack, so that
-//! it cannot share the bug that it must catch.
+//! A law reads events in order ([`Invariant::observe`]), online as they happen or afterwards from a stored history, by
+//! the same code ([`Watch`]), and ends with a [`Finding`]. It knows the vocabulary of histories and the plan, and
+//! nothing of any stack, so that it cannot share the bug that it must catch.
+//!
+//! A law whose facts nobody records is [`Verdict::NotExercised`], and says what would have had to happen. A law that is
+//! broken is [`Verdict::BeyondDesign`] only where what really happened went past one of its [`Bound`]s.
 //!
 //! What is absent: a clock, I/O, randomness, any type of a stack.
 
 pub mod agreement;
+mod bounds;
 pub mod delivery;
 mod ids;
 pub mod linearizability;
+mod names;
+pub mod order;
 pub mod processes;
+pub mod reads;
 pub mod recovers;
 pub mod resize;
 mod verdict;
+mod watch;
 
-pub use verdict::{Finding, UnknownVerdict, Verdict, Violation};
+pub use bounds::{Bound, Keepers};
+pub use verdict::{Finding, Outcome, UnknownVerdict, Verdict, Violation};
+pub use watch::{Watch, check};
 
 use sim::history::Event;
 use sim::plan::Plan;
@@ -29,7 +39,7 @@ pub trait Invariant: Send {
     fn broken(&self) -> bool;
 
     /// Ends the history.
-    fn finish(self: Box<Self>) -> Finding;
+    fn finish(self: Box<Self>) -> Outcome;
 }
 
 /// A law that histories are held to.
@@ -39,18 +49,29 @@ pub struct Law {
     pub name: &'static str,
     /// What it demands, in one sentence.
     pub sentence: &'static str,
-    /// What it promises to survive, in one sentence; past that its verdict is [`Verdict::BeyondDesign`].
-    pub survives: &'static str,
+    /// What has to happen for it to be exercised at all.
+    pub needs: &'static str,
+    /// What it promises to survive, whatever else may happen; past any of these its verdict is [`Verdict::BeyondDesign`].
+    pub survives: &'static [Bound],
     /// Begins to watch a run of this plan.
     pub make: fn(&Plan) -> Box<dyn Invariant>,
 }
 
-/// All laws.
-pub const LAWS: &[Law] = &[delivery::LAW, agreement::LAW, resize::LAW, recovers::LAW, processes::LAW];
-
-/// Holds a whole history, of a run of `plan`, to `law`.
-pub fn check<'a>(law: &Law, plan: &Plan, events: impl IntoIterator<Item = &'a Event>) -> Finding {
-    let mut invariant = (law.make)(plan);
-    events.into_iter().for_each(|event| invariant.observe(event));
-    invariant.finish()
+impl Law {
+    /// What it promises to survive, in words.
+    pub fn promise(&self) -> String {
+        let bounds: Vec<_> = self.survives.iter().map(ToString::to_string).collect();
+        if bounds.is_empty() { "any faults".to_owned() } else { format!("any faults but for {}, at most", bounds.join(", ")) }
+    }
 }
+
+/// All laws.
+pub const LAWS: &[Law] = &[
+    delivery::LAW,
+    agreement::LAW,
+    order::LAW,
+    reads::LAW,
+    resize::LAW,
+    recovers::LAW,
+    processes::LAW,
+];

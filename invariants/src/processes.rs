@@ -1,9 +1,9 @@
 //! `processes`: no process of the stack ends by itself.
 
+use crate::names::Names;
 use crate::verdict::Violations;
-use crate::{Finding, Invariant, Law};
-use sim::duration_text;
-use sim::history::{Down, Event, Fact, NodeIndex, to_text};
+use crate::{Invariant, Law, Outcome};
+use sim::history::{Down, Event, Fact, NodeIndex};
 use sim::plan::Plan;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub const LAW: Law = Law {
     name: "processes",
     sentence: "no process of the stack ends by itself: none panics, none goes over its memory, none returns early",
-    survives: "all faults",
+    needs: "a process that starts",
+    survives: &[],
     make: |plan| Box::new(Processes::new(plan)),
 };
 
@@ -19,7 +20,7 @@ pub const LAW: Law = Law {
 const LAST_EVENTS: usize = 20;
 
 struct Processes {
-    names: Vec<String>,
+    names: Names,
     last: BTreeMap<NodeIndex, VecDeque<Event>>,
     violations: Violations,
     booted: u64,
@@ -27,21 +28,14 @@ struct Processes {
 
 impl Processes {
     fn new(plan: &Plan) -> Self {
-        let names = plan.nodes.iter().map(|node| node.name.clone()).collect();
-        Self { names, last: BTreeMap::new(), violations: Violations::default(), booted: 0 }
+        Self { names: Names::of(plan), last: BTreeMap::new(), violations: Violations::default(), booted: 0 }
     }
 
     fn ended(&mut self, event: &Event, cause: &str, shape: &str) {
-        let node = self.names.get(event.node.0 as usize).map_or("world", String::as_str);
-        let message = format!("the process of {node} ended by itself: {cause}");
+        let message = format!("the process of {} ended by itself: {cause}", self.names.name(event.node));
         let last = self.last.remove(&event.node).unwrap_or_default();
-        let last: Vec<_> = last.iter().map(|event| to_text(event, |_| node.to_owned())).collect();
-        let evidence = format!(
-            "{} {node}: {cause}; before it: {}",
-            duration_text::format(event.at_ns),
-            last.join(" | ")
-        );
-        self.violations.add(event.at_ns, shape, None, message, evidence);
+        let evidence = last.iter().chain([event]).map(|event| self.names.line(event)).collect();
+        self.violations.add_all(event.at_ns, shape, None, message, evidence);
     }
 }
 
@@ -72,7 +66,7 @@ impl Invariant for Processes {
         !self.violations.is_empty()
     }
 
-    fn finish(self: Box<Self>) -> Finding {
-        Finding::of(self.violations.into_vec(), false, self.booted)
+    fn finish(self: Box<Self>) -> Outcome {
+        Outcome { violations: self.violations.into_vec(), exercised: self.booted, unknown: None }
     }
 }

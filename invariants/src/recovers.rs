@@ -2,7 +2,7 @@
 
 use crate::ids::IdSet;
 use crate::verdict::Violations;
-use crate::{Finding, Invariant, Law};
+use crate::{Invariant, Law, Outcome};
 use sim::duration_text;
 use sim::history::{Event, Fact, Id};
 use sim::plan::Plan;
@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 pub const LAW: Law = Law {
     name: "recovers",
     sentence: "after the faults end and all is healed, the stack drains within the plan's bound",
-    survives: "all faults that leave the stack's disks",
+    needs: "the faults' end, after which all is healed",
+    survives: &[],
     make: |plan| Box::new(Recovers::new(plan)),
 };
 
@@ -87,7 +88,7 @@ impl Invariant for Recovers {
         !self.violations.is_empty()
     }
 
-    fn finish(self: Box<Self>) -> Finding {
-        Finding::of(self.violations.into_vec(), false, u64::from(self.healed_ns.is_some()))
+    fn finish(self: Box<Self>) -> Outcome {
+        Outcome { violations: self.violations.into_vec(), exercised: u64::from(self.healed_ns.is_some()), unknown: None }
     }
 }

@@ -1,8 +1,8 @@
 //! `resize`: what a client gets is the pure function of what it sent.
 
+use crate::names::Names;
 use crate::verdict::Violations;
-use crate::{Finding, Invariant, Law};
-use sim::duration_text;
+use crate::{Invariant, Law, Outcome};
 use sim::history::{Digest, Event, Fact, Id};
 use sim::plan::Plan;
 use std::collections::BTreeMap;
@@ -11,14 +11,15 @@ use std::collections::BTreeMap;
 pub const LAW: Law = Law {
     name: "resize",
     sentence: "every result is the pure function of its request's input, and only inputs that have none are refused",
-    survives: "all faults",
+    needs: "an answer to a request whose right answer is known",
+    survives: &[],
     make: |plan| Box::new(Resize::new(plan)),
 };
 
 /// The law at work. It knows nothing of pictures: clients say what is right ([`Fact::Expect`], computed outside the
 /// stack) before they ask.
 struct Resize {
-    names: Vec<String>,
+    names: Names,
     /// Right answers of requests that are not settled.
     expected: BTreeMap<Id, Option<Digest>>,
     violations: Violations,
@@ -27,8 +28,7 @@ struct Resize {
 
 impl Resize {
     fn new(plan: &Plan) -> Self {
-        let names = plan.nodes.iter().map(|node| node.name.clone()).collect();
-        Self { names, expected: BTreeMap::new(), violations: Violations::default(), compared: 0 }
+        Self { names: Names::of(plan), expected: BTreeMap::new(), violations: Violations::default(), compared: 0 }
     }
 
     fn compare(&mut self, event: &Event, id: Id, output: Option<Digest>) {
@@ -41,8 +41,7 @@ impl Resize {
             |answer: Option<Digest>| answer.map_or("a refusal".to_owned(), |digest| digest.to_string());
         let message = format!("request {id} must give {} and gave {}", show(*expected), show(output));
         let word = event.fact.word();
-        let node = self.names.get(event.node.0 as usize).map_or("world", String::as_str);
-        let line = format!("{} {node} {word} {id}", duration_text::format(event.at_ns));
+        let line = self.names.line(event);
         let shape = match (expected, output) {
             (Some(_), None) => format!("{word}: good input refused"),
             (None, Some(_)) => format!("{word}: a result where there is none"),
@@ -85,7 +84,7 @@ impl Invariant for Resize {
         !self.violations.is_empty()
     }
 
-    fn finish(self: Box<Self>) -> Finding {
-        Finding::of(self.violations.into_vec(), false, self.compared)
+    fn finish(self: Box<Self>) -> Outcome {
+        Outcome { violations: self.violations.into_vec(), exercised: self.compared, unknown: None }
     }
 }

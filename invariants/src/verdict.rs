@@ -79,6 +79,17 @@ pub struct Violation {
     pub evidence: Vec<String>,
 }
 
+/// What a law saw of one run, before it is graded by what happened to the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it was broken.
+    pub violations: Vec<Violation>,
+    /// How often something happened that could have broken it.
+    pub exercised: u64,
+    /// Why it cannot be known whether it was broken, where it cannot.
+    pub unknown: Option<String>,
+}
+
 /// A law's last word on one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,24 +100,22 @@ pub struct Finding {
     pub violations: Vec<Violation>,
     /// How often something happened that could have broken it.
     pub exercised: u64,
-}
-
-impl Finding {
-    /// The finding of a law that watched to the end: `violations`, excused where the faults went `beyond_design`.
-    pub fn of(violations: Vec<Violation>, beyond_design: bool, exercised: u64) -> Self {
-        let verdict = match (violations.is_empty(), beyond_design) {
-            (false, true) => Verdict::BeyondDesign,
-            (false, false) => Verdict::Violated,
-            (true, _) if exercised == 0 => Verdict::NotExercised,
-            (true, _) => Verdict::Held,
-        };
-        Self { verdict, violations, exercised }
-    }
+    /// Why the verdict is neither `held` nor `violated`: what went past the design, what is not known, or what would have
+    /// had to happen.
+    pub because: Option<String>,
 }
 
 /// Violations of one law, gathered by shape, so that one bug with a thousand victims is one violation.
 #[derive(Debug, Default)]
-pub(crate) struct Violations(Vec<(Violation, usize)>);
+pub(crate) struct Violations(Vec<Gathered>);
+
+#[derive(Debug)]
+struct Gathered {
+    violation: Violation,
+    victims: usize,
+    /// Those whose evidence is there.
+    shown: usize,
+}
 
 /// Lines of evidence that one violation shows.
 const EVIDENCE_LINES: usize = 40;
@@ -114,18 +123,31 @@ const EVIDENCE_LINES: usize = 40;
 impl Violations {
     /// Adds one victim of `shape`: `message` tells of the first alone.
     pub(crate) fn add(&mut self, at_ns: u64, shape: &str, id: Option<Id>, message: String, evidence: String) {
-        match self.0.iter_mut().find(|(violation, _)| violation.shape == shape) {
-            Some((violation, count)) => {
-                *count += 1;
-                if violation.evidence.len() < EVIDENCE_LINES {
-                    violation.evidence.push(evidence);
-                    violation.ids.extend(id);
+        self.add_all(at_ns, shape, id, message, vec![evidence]);
+    }
+
+    /// Adds one victim of `shape` that takes several events to see.
+    pub(crate) fn add_all(
+        &mut self,
+        at_ns: u64,
+        shape: &str,
+        id: Option<Id>,
+        message: String,
+        evidence: Vec<String>,
+    ) {
+        match self.0.iter_mut().find(|one| one.violation.shape == shape) {
+            Some(known) => {
+                known.victims += 1;
+                if known.violation.evidence.len() + evidence.len() <= EVIDENCE_LINES {
+                    known.shown += 1;
+                    known.violation.evidence.extend(evidence);
+                    known.violation.ids.extend(id);
                 }
             }
             None => {
-                let shape = shape.to_owned();
-                let (ids, evidence) = (id.into_iter().collect(), vec![evidence]);
-                self.0.push((Violation { at_ns, message, shape, ids, evidence }, 1));
+                let (shape, ids) = (shape.to_owned(), id.into_iter().collect());
+                let violation = Violation { at_ns, message, shape, ids, evidence };
+                self.0.push(Gathered { violation, victims: 1, shown: 1 });
             }
         }
     }
@@ -136,12 +158,12 @@ impl Violations {
 
     /// The violations, each saying how many more there are of its shape.
     pub(crate) fn into_vec(self) -> Vec<Violation> {
-        let told = |(mut violation, count): (Violation, usize)| {
-            if count > 1 {
-                violation.message = format!("{}; {} more like it", violation.message, count - 1);
+        let told = |Gathered { mut violation, victims, shown }: Gathered| {
+            if victims > 1 {
+                violation.message = format!("{}; {} more like it", violation.message, victims - 1);
             }
-            if count > violation.evidence.len() {
-                violation.evidence.push(format!("{} more are not shown", count - violation.evidence.len()));
+            if victims > shown {
+                violation.evidence.push(format!("{} more are not shown", victims - shown));
             }
             violation
         };

@@ -119,6 +119,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   hogwash report latest
+  hogwash report latest --check
   hogwash report target/hogwash/RUN-DIR --format perfetto --output trace.json")]
     Report(ReportArgs),
     /// Set two stored runs side by side; exit 1 where their verdicts differ
@@ -182,10 +183,13 @@ pub struct RunArgs {
     /// Change a setting of the stack
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
+    /// End at the first event that breaks a law, where the scenario does not expect it
+    #[arg(long, conflicts_with = "check_determinism")]
+    pub until_broken: bool,
     /// Run a second time, in another process, and compare the histories
     #[arg(long)]
     pub check_determinism: bool,
-    /// Fail (exit 5) where a law is undecided or was not exercised
+    /// Fail (exit 5) where a law is undecided, or one that the scenario names was not exercised
     #[arg(long)]
     pub strict: bool,
 }
@@ -195,7 +199,7 @@ pub struct RunArgs {
 pub struct ReplayArgs {
     /// A plan file, or the folder of a stored run
     pub run: PathBuf,
-    /// Fail (exit 5) where a law is undecided or was not exercised
+    /// Fail (exit 5) where a law is undecided, or one that the scenario names was not exercised
     #[arg(long)]
     pub strict: bool,
 }
@@ -290,6 +294,9 @@ pub struct ReportArgs {
     /// The folder of a stored run, its name, the beginning of one, or `latest`
     #[arg(value_name = "RUN-DIR")]
     pub run: String,
+    /// Hold its history to every law again, and say whether the verdicts are those that were recorded
+    #[arg(long, conflicts_with_all = ["format", "output"])]
+    pub check: bool,
     /// What to make of it
     #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
     pub format: ReportFormat,

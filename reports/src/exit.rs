@@ -15,7 +15,7 @@ pub enum Exit {
     NotDeterministic = 3,
     /// Nothing ran.
     NothingRan = 4,
-    /// Undecided or not exercised, under `--strict`.
+    /// Undecided, or not exercised though the scenario names it, under `--strict`.
     Undecided = 5,
     /// A bug in hogwash.
     Bug = 101,

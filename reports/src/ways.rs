@@ -89,7 +89,9 @@ pub(crate) fn id_of(fact: &Fact) -> Option<Id> {
         | Fact::Enqueue { id, .. }
         | Fact::Deliver { id, .. }
         | Fact::Finish { id, .. }
-        | Fact::Quarantine { id, .. } => Some(id),
+        | Fact::Quarantine { id, .. }
+        | Fact::Look { id, .. }
+        | Fact::See { id, .. } => Some(id),
         _ => None,
     }
 }
@@ -115,7 +117,7 @@ mod tests {
     fn each_step_is_led_to_by_the_one_that_sent_it_there() {
         let nodes = ["client", "q1", "q2", "worker"];
         let text = "1s client submit id=0.1 attempt=1\n2s q1 enqueue id=0.1 position=7\n3s q2 enqueue id=0.1 position=7\n\
-                    4s client acknowledge id=0.1\n5s worker deliver id=0.1 delivery=1\n\
+                    4s client acknowledge id=0.1\n5s worker deliver id=0.1 delivery=1 token=1\n\
                     6s q1 finish id=0.1 position=9 output=aa\n7s client receive id=0.1 output=aa\n\
                     8s q2 finish id=0.1 position=9 output=aa\n9s q2 enqueue id=0.1 position=7\n10s client give-up id=0.1";
         let mut follower = Follower::default();

@@ -31,8 +31,8 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         Fact::Receive { id, .. } => format!("has the result of request {id}"),
         Fact::GiveUp { id } => format!("gives up on request {id}"),
         Fact::Enqueue { id, position } => format!("enqueues request {id} at position {position}"),
-        Fact::Deliver { id, delivery: 1 } => format!("gets request {id} to work on"),
-        Fact::Deliver { id, delivery } => format!("gets request {id} to work on, delivery {delivery}"),
+        Fact::Deliver { id, delivery: 1, .. } => format!("gets request {id} to work on"),
+        Fact::Deliver { id, delivery, .. } => format!("gets request {id} to work on, delivery {delivery}"),
         Fact::Finish { id, position, .. } => {
             format!("stores the result of request {id} (command {position})")
         }

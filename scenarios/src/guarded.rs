@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_types, reason = "a watchdog lives in real time")]
 
 use crate::error::ScenarioError;
-use crate::runner::{self, Options, RunReport};
+use crate::runner::{self, Options, RunReport, Until};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use sim::history::Observer;
@@ -82,7 +82,7 @@ pub struct Guarded {
     pub budget: Budget,
     /// Where it is kept.
     pub store: Option<Store>,
-    /// As [`Options::until_broken`].
+    /// The law that ends the run once it is broken.
     pub until_broken: Option<String>,
     /// From when on chance is drawn anew.
     pub fresh_chance: Option<FreshChance>,
@@ -122,7 +122,7 @@ pub fn watched(
             store: owned.store.as_ref(),
             observers,
             limits,
-            until_broken: owned.until_broken.as_deref(),
+            until: owned.until_broken.as_deref().map_or(Until::Ended, Until::Broken),
         };
         // Nobody waits for a run that was left behind.
         let _ = sender.send(runner::run(&plan, &stack, options));

@@ -8,7 +8,7 @@
 use crate::error::ScenarioError;
 use crate::expectation::{Expectation, Judgement};
 use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Provenance, Store, StoredRun};
-use invariants::{Finding, Invariant, LAWS, Law, Verdict};
+use invariants::{Finding, Law, Verdict, Watch};
 use sim::history::{Event, Observer, Sink};
 use sim::plan::Plan;
 use sim::stack::Stack;
@@ -28,8 +28,20 @@ pub struct Options<'a> {
     pub observers: Vec<Box<dyn Observer>>,
     /// What the run may not go past.
     pub limits: Limits,
-    /// The law that ends the run once it is broken: what comes after would not mend it.
-    pub until_broken: Option<&'a str>,
+    /// Whether the run ends at the first event that breaks a law, since what comes after would not mend it.
+    pub until: Until<'a>,
+}
+
+/// When a run ends before its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until<'a> {
+    /// Not at all.
+    #[default]
+    Ended,
+    /// Once this law is broken.
+    Broken(&'a str),
+    /// Once any law is broken that the plan does not let be broken.
+    AnyBroken,
 }
 
 /// What came of a run.
@@ -64,10 +76,19 @@ pub struct LawReport {
     pub law: &'static Law,
     /// What it said.
     pub finding: Finding,
-    /// What it was expected to say.
+    /// What it was expected to say, where the plan names it; to hold, elsewhere.
     pub expected: Expectation,
+    /// Whether the plan names it.
+    pub named: bool,
     /// What to make of it.
     pub judgement: Judgement,
+}
+
+impl LawReport {
+    /// Whether nothing in the run could have broken it.
+    pub fn is_idle(&self) -> bool {
+        self.finding.verdict == Verdict::NotExercised
+    }
 }
 
 impl RunReport {
@@ -98,6 +119,7 @@ impl RunReport {
             sim_ns: self.simulated_ns,
             wall_ns: u64::try_from(self.wall.as_nanos()).unwrap_or(u64::MAX),
             verdicts: by_law().map(|(name, law)| (name, law.finding.verdict)).collect(),
+            exercised: by_law().map(|(name, law)| (name, law.finding.exercised)).collect(),
             judgements: by_law().map(|(name, law)| (name, law.judgement)).collect(),
             violations: self.broken(),
             provenance: Provenance::here(),
@@ -116,7 +138,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
     let partial = options.store.map(|store| store.begin(plan)).transpose()?;
     let history = partial.as_ref().map(|partial| HistoryFile::create(&partial.history())).transpose()?;
     let mut limits = options.limits;
-    let laws = Watch::new(plan, options.until_broken, limits.stop.get_or_insert_default().clone());
+    let laws = Watching::new(plan, options.until, limits.stop.get_or_insert_default().clone());
     let mut observers = options.observers;
     observers.push(Box::new(laws.clone()));
     let begun = Instant::now();
@@ -135,7 +157,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
         messages: outcome.messages,
         simulated_ns: outcome.simulated_ns,
         wall,
-        laws: laws.finish(plan, outcome.cut_off.is_some()),
+        laws: laws.finish(plan),
         cut_off: outcome.cut_off,
         stored: None,
         trace: outcome.trace.map(Arc::new),
@@ -144,47 +166,57 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
     Ok(report)
 }
 
-/// All laws, watching one run.
+/// All laws, watching a run while it is made.
 #[derive(Clone)]
-struct Watch {
-    laws: Arc<Mutex<Vec<Box<dyn Invariant>>>>,
-    /// The place among the laws of the one that ends the run.
-    last: Option<usize>,
+struct Watching {
+    laws: Arc<Mutex<Option<Watch>>>,
+    /// The laws that end the run once they are broken.
+    last: Arc<[&'static str]>,
     stop: Arc<AtomicBool>,
 }
 
-impl Watch {
-    fn new(plan: &Plan, until_broken: Option<&str>, stop: Arc<AtomicBool>) -> Self {
-        let laws = LAWS.iter().map(|law| (law.make)(plan)).collect();
-        let last = until_broken.and_then(|name| LAWS.iter().position(|law| law.name == name));
-        Self { laws: Arc::new(Mutex::new(laws)), last, stop }
+impl Watching {
+    fn new(plan: &Plan, until: Until<'_>, stop: Arc<AtomicBool>) -> Self {
+        let ends = |law: &&Law| match until {
+            Until::Ended => false,
+            Until::Broken(name) => law.name == name,
+            Until::AnyBroken => !Expectation::of_plan(plan.expect.get(law.name)).allows(Verdict::Violated),
+        };
+        let last = invariants::LAWS.iter().filter(ends).map(|law| law.name).collect();
+        Self { laws: Arc::new(Mutex::new(Some(Watch::new(plan)))), last, stop }
     }
 
-    /// What each law says. Of a run that was cut off, none can say that it held.
-    fn finish(self, plan: &Plan, cut_off: bool) -> Vec<LawReport> {
-        let laws = std::mem::take(&mut *self.laws.lock().expect("no law panics"));
-        let finish = |(law, invariant): (&'static Law, Box<dyn Invariant>)| {
-            let broken = invariant.broken();
-            let mut finding = invariant.finish();
-            if cut_off && !broken {
-                finding = Finding { verdict: Verdict::Undecided, violations: Vec::new(), ..finding };
-            }
-            let expected = Expectation::of_plan(plan.expect.get(law.name));
-            let judgement = expected.judge(finding.verdict);
-            LawReport { law, finding, expected, judgement }
-        };
-        LAWS.iter().zip(laws).map(finish).collect()
+    fn finish(self, plan: &Plan) -> Vec<LawReport> {
+        let watch = self.laws.lock().expect("no law panics").take().expect("a run ends once");
+        judge(plan, watch)
     }
 }
 
-impl Observer for Watch {
+impl Observer for Watching {
     fn observe(&mut self, event: &Event) {
         let mut laws = self.laws.lock().expect("no law panics");
-        laws.iter_mut().for_each(|law| law.observe(event));
-        if self.last.is_some_and(|last| laws[last].broken()) {
+        let watch = laws.as_mut().expect("nothing happens after a run's end");
+        watch.observe(event);
+        if !self.last.is_empty() && watch.broken().any(|law| self.last.contains(&law.name)) {
             self.stop.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Holds the history of a run of `plan`, which is read again, to every law: the verdicts are those that the run got.
+pub fn check(plan: &Plan, events: impl IntoIterator<Item = Event>) -> Vec<LawReport> {
+    let mut watch = Watch::new(plan);
+    events.into_iter().for_each(|event| watch.observe(&event));
+    judge(plan, watch)
+}
+
+fn judge(plan: &Plan, watch: Watch) -> Vec<LawReport> {
+    let judge = |(law, finding): (&'static Law, Finding)| {
+        let expected = Expectation::of_plan(plan.expect.get(law.name));
+        let judgement = expected.judge(finding.verdict);
+        LawReport { law, finding, expected, named: plan.expect.contains_key(law.name), judgement }
+    };
+    watch.finish().into_iter().map(judge).collect()
 }
 
 /// A history on its way to a file; a full disk is told of at the end.

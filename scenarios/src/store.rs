@@ -100,6 +100,9 @@ pub struct Capsule {
     pub wall_ns: u64,
     /// What each law said.
     pub verdicts: BTreeMap<String, Verdict>,
+    /// How often each law could have been broken.
+    #[serde(default)]
+    pub exercised: BTreeMap<String, u64>,
     /// What to make of it.
     pub judgements: BTreeMap<String, Judgement>,
     /// How laws were broken.

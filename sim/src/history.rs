@@ -5,10 +5,12 @@
 //! it afterwards through [`read`].
 
 mod fact;
+mod fields;
 mod text;
 mod wire;
 
-pub use fact::{Down, Fact};
+pub use fact::Fact;
+pub use fields::{Down, Stage};
 pub use text::{TextError, from_text, to_text};
 pub use wire::{Malformed, Wire};
 

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::header::RETRY_AFTER;
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
-use sim::history::{Digest, Fact, Id};
+use sim::history::{Digest, Fact, Id, Stage};
 use sim::rng::Stream;
 use sim::stack::{Client, Deployment, Operation};
 use sim::time::{Instant, sleep, sleep_until};
@@ -67,6 +67,8 @@ enum Answer {
     Picture(Bytes),
     /// Status 202: the job is kept and not done.
     Accepted,
+    /// Status 404: there is no such job.
+    Unknown,
     /// A refusal that stays one, with its status.
     No(u16),
     /// Nothing is known, or the server asks to try again: after so long at least.
@@ -123,6 +125,7 @@ impl Want<'_> {
                 sim::node::record(Fact::Acknowledge { id: self.id });
                 Told::Picture(bytes)
             }
+            Answer::Unknown => Told::No(404),
             Answer::No(status) => Told::No(status),
             Answer::Accepted | Answer::Again(_) => Told::Nothing,
         }
@@ -132,23 +135,43 @@ impl Want<'_> {
     async fn job(&mut self) -> Told {
         match self.submit("/v1/jobs").await {
             Answer::Accepted => sim::node::record(Fact::Acknowledge { id: self.id }),
+            Answer::Unknown => return Told::No(404),
             Answer::No(status) => return Told::No(status),
             Answer::Picture(_) | Answer::Again(_) => return Told::Nothing,
         }
         let path = format!("/v1/jobs/{}?wait={POLL_WAIT_S}", self.id);
         self.wait = BACK_OFF;
-        loop {
-            match self.ask(Request::get(&path), Bytes::new()).await {
+        for question in 1.. {
+            match self.look(&path, question).await {
                 Answer::Picture(bytes) => return Told::Picture(bytes),
                 Answer::Accepted if Instant::now() < self.deadline => {}
                 // What was accepted is kept, and an answer that does not know it is none.
-                Answer::No(404) if self.back_off(Duration::ZERO).await => {}
-                Answer::No(404) => return Told::Nothing,
+                Answer::Unknown | Answer::No(404) if self.back_off(Duration::ZERO).await => {}
+                Answer::Unknown | Answer::No(404) => return Told::Nothing,
                 Answer::No(status) => return Told::No(status),
                 Answer::Again(least) if self.back_off(least).await => {}
                 Answer::Accepted | Answer::Again(_) => return Told::Nothing,
             }
         }
+        Told::Nothing
+    }
+
+    /// One question how far the job is.
+    async fn look(&mut self, path: &str, question: u32) -> Answer {
+        let id = self.id;
+        sim::node::record(Fact::Look { id, question });
+        let answer = self.ask(Request::get(path), Bytes::new()).await;
+        let stage = match &answer {
+            Answer::Accepted => Some(Stage::Kept),
+            Answer::Picture(_) => Some(Stage::Over),
+            Answer::Unknown => Some(Stage::Unknown),
+            // Some refusals are the job's result, others say that it is not to be had any more.
+            Answer::No(_) | Answer::Again(_) => None,
+        };
+        if let Some(stage) = stage {
+            sim::node::record(Fact::See { id, question, stage });
+        }
+        answer
     }
 
     /// Sends the picture until a server says something final, within the attempts, the retry budget and the deadline.
@@ -202,6 +225,9 @@ impl Answer {
         match response.status().as_u16() {
             200 => Self::Picture(response.into_body()),
             202 => Self::Accepted,
+            404 if ErrorBody::read(response.body()).is_some_and(|error| error.code == "no-such-job") => {
+                Self::Unknown
+            }
             status if is_retryable(status, response.body()) => {
                 Self::Again(Duration::from_secs(after.unwrap_or_default()))
             }
@@ -210,12 +236,20 @@ impl Answer {
     }
 }
 
+/// What the body of an error says to a program.
+#[derive(serde::Deserialize)]
+struct ErrorBody {
+    code: String,
+    retryable: bool,
+}
+
+impl ErrorBody {
+    fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
 /// Whether an error may be none the next time: what its body says, else what its status means.
 fn is_retryable(status: u16, body: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Error {
-        retryable: bool,
-    }
-    let said = serde_json::from_slice(body).map(|error: Error| error.retryable);
-    said.unwrap_or(matches!(status, 408 | 429 | 500..))
+    ErrorBody::read(body).map_or(matches!(status, 408 | 429 | 500..), |error| error.retryable)
 }

@@ -81,7 +81,7 @@ async fn free_slots(free: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
 impl Worker {
     /// Does a leased job, as long as the lease can be kept. A job that is lost is another worker's, or will be.
     async fn work(&self, lease: &Lease) {
-        sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery });
+        sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery, token: lease.token });
         let done = async {
             match self.convert(lease).await {
                 Some(outcome) => self.finish(lease, outcome).await,

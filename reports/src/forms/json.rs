@@ -30,6 +30,7 @@ pub(crate) fn finished(capsule: &Capsule, plan: Option<String>) -> Value {
         "sim-ns": capsule.sim_ns,
         "wall-ns": capsule.wall_ns,
         "verdicts": capsule.verdicts,
+        "exercised": capsule.exercised,
         "violations": violations.collect::<Vec<_>>(),
         "plan": plan,
     })

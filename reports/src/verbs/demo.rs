@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::program::Program;
 use anyhow::Result;
 use scenarios::expectation::Judgement;
+use scenarios::runner::Until;
 use scenarios::{library, planner};
 
 const SCENARIO: &str = "correlated/shared-power-loss";
@@ -17,7 +18,7 @@ pub(crate) fn demo(program: &Program) -> Result<Exit> {
     let mut exit = Exit::Success;
     for variant in [None, Some(VARIANT)] {
         let plan = planner::plan(&scenario, program.stack.as_ref(), variant, 0, &[])?;
-        let (report, sharing) = run::watched(program, &plan, &program.store(), false)?;
+        let (report, sharing) = run::watched(program, &plan, &program.store(), false, Until::Ended)?;
         show::run(program, &report, &sharing);
         show::ways_out(program, &report);
         if report.has(Judgement::Unexpected) || report.has(Judgement::Missing) {

@@ -22,7 +22,8 @@ pub(crate) fn list(program: &Program) -> Result<Exit> {
         for law in LAWS {
             println!(
                 "{}",
-                json!({"v": 1, "type": "law", "law": law.name, "sentence": law.sentence, "survives": law.survives})
+                json!({"v": 1, "type": "law", "law": law.name, "sentence": law.sentence, "survives": law.promise(),
+                    "needs": law.needs})
             );
         }
         for setting in program.stack.settings() {
@@ -44,7 +45,7 @@ pub(crate) fn list(program: &Program) -> Result<Exit> {
     }
     println!("{}", paint.strong("Laws"));
     for law in LAWS {
-        println!("  {:<12} {}; survives {}", law.name, law.sentence, law.survives);
+        println!("  {:<12} {}; survives {}", law.name, law.sentence, law.promise());
     }
     println!("{}", paint.strong("Settings"));
     for setting in program.stack.settings() {

@@ -7,12 +7,20 @@ use crate::forms::{github, json, junit, perfetto};
 use crate::page::Page;
 use crate::past::PastRun;
 use crate::program::Program;
+use crate::verbs::show;
 use anyhow::{Context, Result};
+use invariants::Verdict;
+use scenarios::runner;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 
 pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> {
     let run = PastRun::find(&arguments.run, &program.store(), program.stack.as_ref())?;
+    if arguments.check {
+        return Ok(check(program, &run));
+    }
     let reproduce = format!("{} replay {}", program.call(), run.folder.display());
     let text = match arguments.format {
         ReportFormat::Html => Page::of(&run, program.stack.as_ref(), &program.call()).html(),
@@ -32,7 +40,7 @@ pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> 
             if program.json() {
                 println!(
                     "{}",
-                    serde_json::json!({"v": 1, "type": "report-finished", "path": path.display().to_string()})
+                    json!({"v": 1, "type": "report-finished", "path": path.display().to_string()})
                 );
             } else {
                 println!("{}", path.display());
@@ -41,6 +49,39 @@ pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> 
         None => print!("{text}"),
     }
     Ok(Exit::Success)
+}
+
+/// Holds the stored history to every law again.
+fn check(program: &Program, run: &PastRun) -> Exit {
+    let laws = runner::check(&run.plan, run.events());
+    let changed: Vec<_> = laws
+        .iter()
+        .filter_map(|law| {
+            let recorded = run.capsule.verdicts.get(law.law.name).copied();
+            (recorded != Some(law.finding.verdict)).then_some((law, recorded))
+        })
+        .collect();
+    if program.json() {
+        let verdicts: BTreeMap<_, _> = laws.iter().map(|law| (law.law.name, law.finding.verdict)).collect();
+        let exercised: BTreeMap<_, _> = laws.iter().map(|law| (law.law.name, law.finding.exercised)).collect();
+        let changed: Vec<_> = changed.iter().map(|(law, _)| law.law.name).collect();
+        println!(
+            "{}",
+            json!({"v": 1, "type": "check-finished", "run": run.folder.display().to_string(), "verdicts": verdicts,
+                "exercised": exercised, "changed": changed})
+        );
+    } else {
+        println!("{}", run.title());
+        show::laws(program, &laws);
+        for (law, recorded) in &changed {
+            let recorded = recorded.map_or("nothing", Verdict::word);
+            println!("  {}: {} now, {recorded} when it ran: the laws were changed since", law.law.name, law.finding.verdict);
+        }
+        if changed.is_empty() {
+            println!("  the same verdicts as when it ran");
+        }
+    }
+    show::exit_of(&laws, false)
 }
 
 /// Adds to the summary of the step, within a workflow of GitHub.

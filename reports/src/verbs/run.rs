@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::program::Program;
 use crate::sharing::{Sharing, SharingObserver};
 use anyhow::Result;
-use scenarios::runner::{Options, RunReport};
+use scenarios::runner::{Options, RunReport, Until};
 use scenarios::store::Store;
 use scenarios::{library, planner, runner};
 use sim::history::Observer;
@@ -17,7 +17,8 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     let scenario = library::find(&arguments.scenario, program.stack.as_ref())?;
     let variant = arguments.variant.as_deref();
     let plan = planner::plan(&scenario, program.stack.as_ref(), variant, arguments.seed, &arguments.set)?;
-    let (report, sharing) = watched(program, &plan, &program.store(), arguments.check_determinism)?;
+    let until = if arguments.until_broken { Until::AnyBroken } else { Until::Ended };
+    let (report, sharing) = watched(program, &plan, &program.store(), arguments.check_determinism, until)?;
     show::run(program, &report, &sharing);
     if arguments.check_determinism {
         let again = super::replay::in_another_process(program, &report)?;
@@ -35,11 +36,12 @@ pub(crate) fn watched(
     plan: &Plan,
     store: &Store,
     trace: bool,
+    until: Until<'_>,
 ) -> Result<(RunReport, Vec<Sharing>)> {
     let (observer, measured) = SharingObserver::new(plan);
     let limits = Limits { trace, ..Limits::default() };
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
-    let options = Options { store: Some(store), observers, limits, ..Options::default() };
+    let options = Options { store: Some(store), observers, limits, until };
     let report = runner::run(plan, &program.stack, options)?;
     let sharing = measured.lock().expect("no observer panics").clone();
     Ok((report, sharing))

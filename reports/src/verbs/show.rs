@@ -1,5 +1,6 @@
 //! How a run is shown: lines for people, one JSON line for tools.
 
+use crate::exit::Exit;
 use crate::program::Program;
 use crate::sharing::Sharing;
 use crate::terminal::{Paint, coloured};
@@ -24,9 +25,7 @@ pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
     for fault in &report.plan.faults {
         println!("  fault: {}", describe::fault(fault));
     }
-    for law in &report.laws {
-        law_line(law, paint);
-    }
+    laws(program, &report.laws);
     for sharing in sharing.iter().filter(|sharing| sharing.nodes > 1) {
         for line in sharing.lines() {
             println!("  {line}");
@@ -47,6 +46,17 @@ pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
         #[expect(clippy::cast_precision_loss, reason = "for a ratio")]
         let ratio = report.simulated_ns as f64 / 1e9 / seconds;
         eprintln!("  {seconds:.2} s of real time: {ratio:.0} times faster");
+    }
+}
+
+/// Writes what each law says; those that nobody asked for and nothing exercised share a line.
+pub(crate) fn laws(program: &Program, laws: &[LawReport]) {
+    let paint = Paint(coloured(program.common.color, &std::io::stdout()));
+    let (idle, told): (Vec<_>, Vec<_>) = laws.iter().partition(|law| !law.named && law.is_idle());
+    told.into_iter().for_each(|law| law_line(law, paint));
+    if !idle.is_empty() {
+        let names: Vec<_> = idle.iter().map(|law| law.law.name).collect();
+        println!("  not exercised: {}", names.join(", "));
     }
 }
 
@@ -85,6 +95,9 @@ fn law_line(law: &LawReport, paint: Paint) {
         _ => "",
     };
     println!("  {:>10}  {verdict} {}{expected}", law.law.name, law.law.sentence);
+    if let Some(because) = &law.finding.because {
+        println!("              {because}");
+    }
     for violation in &law.finding.violations {
         println!("              {}: {}", duration_text::readable(violation.at_ns), violation.message);
         for line in violation.evidence.iter().take(EVIDENCE_LINES) {
@@ -105,15 +118,20 @@ pub(crate) fn finished(report: &RunReport) -> Value {
 }
 
 /// How a command that ran this ends: 1 where a law is violated, expected or not, so that it can drive `git bisect`.
-pub(crate) fn exit(report: &RunReport, strict: bool) -> crate::exit::Exit {
-    let verdicts = || report.laws.iter().map(|law| law.finding.verdict);
-    if verdicts().any(|verdict| verdict == Verdict::Violated) {
-        crate::exit::Exit::Violation
-    } else if strict
-        && verdicts().any(|verdict| matches!(verdict, Verdict::Undecided | Verdict::NotExercised))
-    {
-        crate::exit::Exit::Undecided
+pub(crate) fn exit(report: &RunReport, strict: bool) -> Exit {
+    exit_of(&report.laws, strict)
+}
+
+/// How a command ends that was told this by the laws.
+pub(crate) fn exit_of(laws: &[LawReport], strict: bool) -> Exit {
+    let weak = |law: &LawReport| {
+        law.finding.verdict == Verdict::Undecided || law.is_idle() && law.named
+    };
+    if laws.iter().any(|law| law.finding.verdict == Verdict::Violated) {
+        Exit::Violation
+    } else if strict && laws.iter().any(weak) {
+        Exit::Undecided
     } else {
-        crate::exit::Exit::Success
+        Exit::Success
     }
 }

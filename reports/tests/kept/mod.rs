@@ -27,7 +27,7 @@ pub(crate) const LOST: &str = "\
 1s client-1 submit id=0.1 attempt=1
 1.001s queue-1 enqueue id=0.1 position=1
 1.002s client-1 acknowledge id=0.1
-1.003s worker-1 deliver id=0.1 delivery=1
+1.003s worker-1 deliver id=0.1 delivery=1 token=1
 1.1s queue-1 finish id=0.1 position=2 output=a1
 1.103s client-1 receive id=0.1 output=a1
 1.9s client-1 expect id=0.2 output=b2
@@ -105,6 +105,7 @@ pub(crate) fn keep(store: &Path, plan: &Plan, history: &str) -> PastRun {
         sim_ns: events.last().unwrap().at_ns,
         wall_ns: 5_000_000,
         verdicts: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.verdict)).collect(),
+        exercised: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.exercised)).collect(),
         judgements: findings
             .iter()
             .map(|(name, finding)| ((*name).to_owned(), judge(name, finding.verdict)))

@@ -3,9 +3,9 @@
 //! Words are those of the field (enqueue, deliver, lead, choose …), not of any one stack, so that a law cannot
 //! share the bug that it must catch, and a law written for one stack reads the history of another.
 
+use super::fields::{Down, Show, Stage};
 use super::wire::{Malformed, Wire};
 use super::{Digest, Id, NodeIndex};
-use std::fmt;
 
 macro_rules! facts {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal $word:literal { $($(#[doc = $field_doc:literal])+ $field:ident: $type:ty),* $(,)? })+) => {
@@ -150,6 +150,23 @@ facts! {
         id: Id
     }
 
+    /// A client asks how far its request is.
+    Look = 26 "look" {
+        /// The request.
+        id: Id,
+        /// The question's number among those about this request.
+        question: u32
+    }
+    /// A client was told how far its request is; a question without this was not answered.
+    See = 27 "see" {
+        /// The request.
+        id: Id,
+        /// The question's number.
+        question: u32,
+        /// How far it is.
+        stage: Stage
+    }
+
     /// The queue took an item and promised to keep it.
     Enqueue = 30 "enqueue" {
         /// The item.
@@ -162,7 +179,9 @@ facts! {
         /// The item.
         id: Id,
         /// 1 for the first time.
-        delivery: u32
+        delivery: u32,
+        /// The hand-out's place among all of its queue: greater than that of any before.
+        token: u64
     }
     /// An item's effect took place: its result is stored for good.
     Finish = 32 "finish" {
@@ -217,139 +236,171 @@ facts! {
         /// Digest of the value.
         value: Digest
     }
-}
 
-/// Why a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// Killed by a fault; its host lives on.
-    Crash,
-    /// Its host lost power.
-    PowerLoss,
-    /// A task of it panicked.
-    Panic,
-    /// It went over the node's memory.
-    OutOfMemory,
-    /// It was asked to stop and did.
-    Stop,
-    /// It returned by itself.
-    Returned,
-}
-
-impl Down {
-    const ALL: [Self; 6] =
-        [Self::Crash, Self::PowerLoss, Self::Panic, Self::OutOfMemory, Self::Stop, Self::Returned];
-}
-
-impl fmt::Display for Down {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Crash => "crash",
-            Self::PowerLoss => "power-loss",
-            Self::Panic => "panic",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Stop => "stop",
-            Self::Returned => "returned",
-        })
+    /// Work was done, or something used, that a customer's account must show. Whoever repeats it says the same again.
+    Use = 50 "use" {
+        /// What keeps the account, and in which unit, such as `cpu-ns` or `bytes`.
+        ledger: String,
+        /// The customer.
+        account: u32,
+        /// What it was done for: one use each.
+        id: Id,
+        /// How much.
+        amount: u64
     }
-}
-
-impl Wire for Down {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        let code = Self::ALL.iter().position(|cause| cause == self).expect("ALL holds all");
-        bytes.push(u8::try_from(code).expect("few"));
+    /// A use was entered in the ledger for good.
+    Count = 51 "count" {
+        /// The ledger.
+        ledger: String,
+        /// The customer.
+        account: u32,
+        /// The use.
+        id: Id,
+        /// How much.
+        amount: u64,
+        /// The entry's place in the ledger's order: replicas that make one entry agree on it.
+        position: u64
     }
-
-    fn take(bytes: &mut &[u8]) -> Result<Self, Malformed> {
-        Self::ALL.get(usize::from(u8::take(bytes)?)).copied().ok_or(Malformed::Number)
+    /// Somebody asks a ledger for an account's sum.
+    AskTotal = 52 "ask-total" {
+        /// The ledger.
+        ledger: String,
+        /// The customer.
+        account: u32,
+        /// The question's number in this ledger.
+        question: u64
     }
-}
-
-impl Wire for Option<Digest> {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        self.is_some().put(bytes);
-        if let Some(digest) = self {
-            digest.put(bytes);
-        }
+    /// The answer: the sum of the account.
+    Total = 53 "total" {
+        /// The ledger.
+        ledger: String,
+        /// The customer.
+        account: u32,
+        /// The question.
+        question: u64,
+        /// The sum.
+        amount: u64
     }
 
-    fn take(bytes: &mut &[u8]) -> Result<Self, Malformed> {
-        bool::take(bytes)?.then(|| Digest::take(bytes)).transpose()
+    /// A client asked a store to write.
+    Write = 60 "write" {
+        /// The operation.
+        id: Id,
+        /// Under which key.
+        key: String,
+        /// Digest of the value, unique to this write.
+        value: Digest,
+        /// The values that it replaces: those that the client had seen.
+        over: Vec<Digest>
     }
-}
-
-/// How a field is written for people, and read back.
-trait Show: Sized {
-    fn show(&self) -> String;
-    fn read(text: &str) -> Option<Self>;
-}
-
-macro_rules! show_as_display {
-    ($($type:ty),*) => { $(impl Show for $type {
-        fn show(&self) -> String { self.to_string() }
-        fn read(text: &str) -> Option<Self> { text.parse().ok() }
-    })* };
-}
-
-show_as_display!(u32, u64, bool, String);
-
-impl Show for Id {
-    fn show(&self) -> String {
-        self.to_string()
+    /// A client asked a store to delete what it had seen under a key.
+    Delete = 65 "delete" {
+        /// The operation.
+        id: Id,
+        /// The key.
+        key: String,
+        /// The values that are to go.
+        over: Vec<Digest>
     }
-
-    fn read(text: &str) -> Option<Self> {
-        let (client, operation) = text.split_once('.')?;
-        Some(Self::new(client.parse().ok()?, operation.parse().ok()?))
+    /// A client was told that its write, or its deletion, is kept.
+    Written = 61 "written" {
+        /// The operation.
+        id: Id
     }
-}
-
-impl Show for Digest {
-    fn show(&self) -> String {
-        self.to_string()
+    /// A client asked a store for what a key holds.
+    Read = 62 "read" {
+        /// The operation.
+        id: Id,
+        /// The key.
+        key: String,
+        /// Whether the store promises the client its own order: what it wrote and what it saw, and nothing older.
+        session: bool
     }
-
-    /// Up to 32 hexadecimal digits; missing ones are zeros at the end, so that test histories can write `a1`.
-    fn read(text: &str) -> Option<Self> {
-        if text.len() > 32 || !text.is_ascii() {
-            return None;
-        }
-        let padded = format!("{text:0<32}");
-        let mut digest = [0; 16];
-        for (byte, start) in digest.iter_mut().zip((0..32).step_by(2)) {
-            *byte = u8::from_str_radix(&padded[start..start + 2], 16).ok()?;
-        }
-        Some(Self(digest))
+    /// A client was told what a key holds: nothing, a value, or several that nobody has reconciled.
+    Found = 63 "found" {
+        /// The operation.
+        id: Id,
+        /// The values.
+        values: Vec<Digest>
     }
-}
-
-impl Show for Down {
-    fn show(&self) -> String {
-        self.to_string()
+    /// A replica of a store says what it holds under a key, once all is healed and quiet.
+    Hold = 64 "hold" {
+        /// The key.
+        key: String,
+        /// The values.
+        values: Vec<Digest>
     }
 
-    fn read(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.to_string() == text)
+    /// A node began to act as the only holder of something.
+    Acquire = 70 "acquire" {
+        /// What is held.
+        lease: String,
+        /// The lease's number: greater than that of any before.
+        token: u64
     }
-}
-
-impl Show for Option<Digest> {
-    fn show(&self) -> String {
-        self.map_or_else(|| "refusal".to_owned(), |digest| digest.to_string())
+    /// A node stopped acting as the holder.
+    Release = 71 "release" {
+        /// What was held.
+        lease: String,
+        /// The lease's number.
+        token: u64
+    }
+    /// What is guarded by a lease took something from a holder.
+    Guard = 72 "guard" {
+        /// The lease.
+        lease: String,
+        /// The number of the lease that the holder showed.
+        token: u64
     }
 
-    fn read(text: &str) -> Option<Self> {
-        if text == "refusal" { Some(None) } else { Digest::read(text).map(Some) }
+    /// An account was made: each edge shall know it after so long at the most.
+    Enrol = 80 "enrol" {
+        /// The account.
+        account: u32,
+        /// How long an edge may not know it.
+        within_ns: u64
     }
-}
-
-impl Show for Vec<NodeIndex> {
-    fn show(&self) -> String {
-        self.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(",")
+    /// An account was revoked: no edge shall let it in after so long.
+    Revoke = 81 "revoke" {
+        /// The account.
+        account: u32,
+        /// How long an edge may go on letting it in.
+        within_ns: u64
+    }
+    /// An edge let a request in.
+    Admit = 82 "admit" {
+        /// Whose it is.
+        account: u32,
+        /// The request.
+        id: Id,
+        /// How old, on this node's own clock, what it decided by was.
+        age_ns: u64
+    }
+    /// An edge turned a request away since it knows no such account, or a revoked one.
+    Deny = 83 "deny" {
+        /// Whose it claims to be.
+        account: u32,
+        /// The request.
+        id: Id
     }
 
-    fn read(text: &str) -> Option<Self> {
-        let numbers = text.split(',').filter(|number| !number.is_empty());
-        numbers.map(|number| number.parse().ok().map(NodeIndex)).collect()
+    /// A rollout lets a version onto so much of the nodes of a role.
+    Stage = 90 "stage" {
+        /// The version.
+        version: u64,
+        /// The role.
+        role: String,
+        /// The share, in percent.
+        percent: u32
+    }
+    /// A node began to run a version.
+    Adopt = 91 "adopt" {
+        /// The version.
+        version: u64
+    }
+    /// A version was found bad, and is to be taken back.
+    Condemn = 92 "condemn" {
+        /// The version.
+        version: u64
     }
 }

@@ -1,0 +1,168 @@
+//! What a law promises to survive, as data, and what really happened, out of the history.
+
+use sim::duration_text;
+use sim::fault::Inject;
+use sim::history::{Event, Fact, NodeIndex};
+use sim::plan::Plan;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One limit on what may happen. Past any of its bounds, a law that is broken is beyond design.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Of those nodes' disks, fewer than half lose what was synced.
+    MinorityOfDisks(Keepers),
+    /// No clock runs faster or slower than true time by more than this.
+    ClockDrift {
+        /// The most, in parts per million.
+        parts_per_million_max: u32,
+    },
+    /// No process stands still for longer.
+    Pause {
+        /// The longest, in nanoseconds.
+        ns_max: u64,
+    },
+}
+
+/// Nodes whose disks hold what a law is about. They are known by what they say, and each stands for all of its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keepers {
+    /// Those that enqueue and finish.
+    Queue,
+    /// Those that accept and choose.
+    Replicas,
+    /// Those that enter uses in a ledger.
+    Ledger,
+    /// Those that hold the values of a store.
+    Store,
+}
+
+impl Keepers {
+    const ALL: [Self; 4] = [Self::Queue, Self::Replicas, Self::Ledger, Self::Store];
+
+    /// Whether only a keeper says so.
+    fn says(self, fact: &Fact) -> bool {
+        match self {
+            Self::Queue => {
+                matches!(fact, Fact::Enqueue { .. } | Fact::Finish { .. } | Fact::Quarantine { .. })
+            }
+            Self::Replicas => matches!(
+                fact,
+                Fact::Lead { .. } | Fact::Promise { .. } | Fact::Accept { .. } | Fact::Choose { .. }
+            ),
+            Self::Ledger => matches!(fact, Fact::Count { .. }),
+            Self::Store => matches!(fact, Fact::Hold { .. }),
+        }
+    }
+
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|keepers| *keepers == self).expect("ALL holds all")
+    }
+}
+
+impl fmt::Display for Keepers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Queue => "the queue's nodes",
+            Self::Replicas => "the replicas",
+            Self::Ledger => "the ledger's nodes",
+            Self::Store => "the store's nodes",
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinorityOfDisks(keepers) => write!(formatter, "synced data lost on fewer than half of {keepers}"),
+            Self::ClockDrift { parts_per_million_max } => {
+                write!(formatter, "clocks that drift by up to {parts_per_million_max} parts per million")
+            }
+            Self::Pause { ns_max } => {
+                write!(formatter, "processes that stand still for up to {}", duration_text::readable(*ns_max))
+            }
+        }
+    }
+}
+
+/// What really happened to the nodes of one run, as far as bounds ask.
+pub(crate) struct Damage {
+    plan: Plan,
+    /// By node, a bit for each kind of keeper that it is.
+    keeps: Vec<u8>,
+    disks_lost: BTreeSet<NodeIndex>,
+    faults: BTreeSet<usize>,
+}
+
+impl Damage {
+    /// Nothing yet, of a run of `plan`.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            plan: plan.clone(),
+            keeps: vec![0; plan.nodes.len()],
+            disks_lost: BTreeSet::new(),
+            faults: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn observe(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::DiskLoss { synced: true, .. } => drop(self.disks_lost.insert(event.node)),
+            Fact::FaultStart { fault, .. } => drop(self.faults.insert(*fault as usize)),
+            fact => {
+                let Some(keeps) = self.keeps.get_mut(event.node.0 as usize) else { return };
+                if let Some(keepers) = Keepers::ALL.into_iter().find(|keepers| keepers.says(fact)) {
+                    *keeps |= 1 << keepers.index();
+                }
+            }
+        }
+    }
+
+    /// What went past `bound`, in words; none where nothing did.
+    pub(crate) fn past(&self, bound: Bound) -> Option<String> {
+        match bound {
+            Bound::MinorityOfDisks(keepers) => self.disks_past(keepers),
+            Bound::ClockDrift { parts_per_million_max } => self.drift_past(parts_per_million_max.into()),
+            Bound::Pause { ns_max } => {
+                let pauses = self.injected().filter(|(_, _, inject)| matches!(inject, Inject::Pause(_)));
+                let longest = pauses.map(|(nodes, length_ns, _)| (length_ns, nodes)).max()?;
+                let (length_ns, nodes) = Some(longest).filter(|(length_ns, _)| *length_ns > ns_max)?;
+                Some(format!("{nodes} stood still for {}", duration_text::readable(length_ns)))
+            }
+        }
+    }
+
+    fn disks_past(&self, keepers: Keepers) -> Option<String> {
+        let bit = 1 << keepers.index();
+        let speaks = |index: &usize| self.keeps[*index] & bit != 0;
+        let role = |index: usize| self.plan.nodes[index].role.as_str();
+        let roles: BTreeSet<_> = (0..self.keeps.len()).filter(speaks).map(role).collect();
+        roles.into_iter().find_map(|one| {
+            let nodes: Vec<_> = (0..self.keeps.len()).filter(|index| role(*index) == one).collect();
+            let is_lost = |index: &&usize| self.disks_lost.iter().any(|lost| lost.0 as usize == **index);
+            let lost: Vec<_> =
+                nodes.iter().filter(is_lost).map(|index| self.plan.nodes[*index].name.as_str()).collect();
+            let past = !lost.is_empty() && 2 * lost.len() >= nodes.len();
+            past.then(|| format!("{} of {} lost what was synced", lost.join(" and "), nodes.len()))
+        })
+    }
+
+    fn drift_past(&self, most: f64) -> Option<String> {
+        let always = self.plan.nodes.iter().map(|node| (node.clock_drift_parts_per_million, node.name.clone()));
+        let injected = self.injected().filter_map(|(nodes, _, inject)| match inject {
+            Inject::ClockDrift(drift) => Some((drift.parts_per_million, nodes)),
+            _ => None,
+        });
+        let past = always.chain(injected).find(|(drift, _)| drift.abs() > most);
+        past.map(|(drift, nodes)| format!("the clock of {nodes} drifted by {drift} parts per million"))
+    }
+
+    /// The faults that began: on which nodes, for how long, what.
+    fn injected(&self) -> impl Iterator<Item = (String, u64, &Inject)> {
+        let began = self.faults.iter().filter_map(|fault| self.plan.faults.get(*fault));
+        began.map(|fault| {
+            let length_ns = fault.end_ns.saturating_sub(fault.start_ns);
+            (fault.inject.targets().join(" and "), length_ns, &fault.inject)
+        })
+    }
+}
