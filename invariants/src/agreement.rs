@@ -131,7 +131,8 @@ impl Agreement {
         let unled = state.is_led && ballot > lowest && !state.leaders.contains_key(&ballot);
         let name = self.names.name(event.node).to_owned();
         if let Some((promised, said)) = promised {
-            let message = format!("{name} accepted slot {slot} in ballot {ballot} after it promised ballot {promised}");
+            let message =
+                format!("{name} accepted slot {slot} in ballot {ballot} after it promised ballot {promised}");
             let earlier = said.event(Fact::Promise { group, ballot: promised });
             self.add("promise forgotten", message, Some(earlier), event);
         }
@@ -194,7 +195,11 @@ impl Agreement {
 
     fn without_majority(&mut self, event: &Event, slot: u64, voters: &[Said], majority: usize) {
         let (accepted, names) = (voters.len(), voters.iter().map(|said| self.names.name(said.node)));
-        let by = if voters.is_empty() { String::new() } else { format!(" (by {})", names.collect::<Vec<_>>().join(", ")) };
+        let by = if voters.is_empty() {
+            String::new()
+        } else {
+            format!(" (by {})", names.collect::<Vec<_>>().join(", "))
+        };
         let message =
             format!("slot {slot} was chosen with {accepted} acceptances{by} where {majority} are a majority");
         self.add("chosen without a majority", message, None, event);

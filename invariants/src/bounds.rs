@@ -74,7 +74,9 @@ impl fmt::Display for Keepers {
 impl fmt::Display for Bound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MinorityOfDisks(keepers) => write!(formatter, "synced data lost on fewer than half of {keepers}"),
+            Self::MinorityOfDisks(keepers) => {
+                write!(formatter, "synced data lost on fewer than half of {keepers}")
+            }
             Self::ClockDrift { parts_per_million_max } => {
                 write!(formatter, "clocks that drift by up to {parts_per_million_max} parts per million")
             }
@@ -148,7 +150,8 @@ impl Damage {
     }
 
     fn drift_past(&self, most: f64) -> Option<String> {
-        let always = self.plan.nodes.iter().map(|node| (node.clock_drift_parts_per_million, node.name.clone()));
+        let always =
+            self.plan.nodes.iter().map(|node| (node.clock_drift_parts_per_million, node.name.clone()));
         let injected = self.injected().filter_map(|(nodes, _, inject)| match inject {
             Inject::ClockDrift(drift) => Some((drift.parts_per_million, nodes)),
             _ => None,

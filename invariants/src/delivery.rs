@@ -183,8 +183,9 @@ impl Invariant for Delivery {
     fn finish(self: Box<Self>) -> Outcome {
         let open = |item: &&Item| item.acknowledged_ns.is_some() && item.finished.is_none();
         let open = self.items.values().filter(open).count();
-        let unknown = (!self.drained && open > 0)
-            .then(|| format!("the run ended before it had drained, and {open} acknowledged requests are not done"));
+        let unknown = (!self.drained && open > 0).then(|| {
+            format!("the run ended before it had drained, and {open} acknowledged requests are not done")
+        });
         Outcome { violations: self.violations.into_vec(), exercised: self.acknowledged, unknown }
     }
 }

@@ -61,17 +61,14 @@ impl Law {
     /// What it promises to survive, in words.
     pub fn promise(&self) -> String {
         let bounds: Vec<_> = self.survives.iter().map(ToString::to_string).collect();
-        if bounds.is_empty() { "any faults".to_owned() } else { format!("any faults but for {}, at most", bounds.join(", ")) }
+        if bounds.is_empty() {
+            "any faults".to_owned()
+        } else {
+            format!("any faults but for {}, at most", bounds.join(", "))
+        }
     }
 }
 
 /// All laws.
-pub const LAWS: &[Law] = &[
-    delivery::LAW,
-    agreement::LAW,
-    order::LAW,
-    reads::LAW,
-    resize::LAW,
-    recovers::LAW,
-    processes::LAW,
-];
+pub const LAWS: &[Law] =
+    &[delivery::LAW, agreement::LAW, order::LAW, reads::LAW, resize::LAW, recovers::LAW, processes::LAW];

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 /// First in, first out.
 pub const LAW: Law = Law {
     name: "order",
-    sentence: "the queue's order respects what clients were told, and items are handed out for the first time in that order",
+    sentence: "the queue's order respects what clients were told, items are handed out for the first time in that order, \
+               and every hand-out is counted",
     needs: "an item that is handed out for the first time after another",
     survives: &[Bound::MinorityOfDisks(Keepers::Queue)],
     make: |plan| Box::new(Order::new(plan)),
@@ -32,6 +33,8 @@ struct Order {
     items: BTreeMap<Id, Item>,
     /// First hand-outs by their token.
     handed: BTreeMap<u64, (u64, Event)>,
+    /// All hand-outs by their token: which delivery of which item.
+    tokens: BTreeMap<u64, (Id, u32, Event)>,
     /// The highest place among items that were acknowledged, with the acknowledgement.
     acknowledged: Option<(u64, Event)>,
     violations: Violations,
@@ -44,7 +47,8 @@ struct Item {
     position: Option<u64>,
     /// What was acknowledged before the item was sent: it must come behind.
     behind: Option<(u64, Event)>,
-    handed_out: bool,
+    /// The latest hand-out: its token, and which delivery it was.
+    latest: Option<(u64, u32)>,
     settled: bool,
 }
 
@@ -54,6 +58,7 @@ impl Order {
             names: Names::of(plan),
             items: BTreeMap::new(),
             handed: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             acknowledged: None,
             violations: Violations::default(),
             compared: 0,
@@ -81,17 +86,49 @@ impl Order {
         }
     }
 
-    fn deliver(&mut self, event: &Event, id: Id, token: u64) {
+    fn deliver(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
+        self.count(event, id, delivery, token);
+        if delivery == 1 {
+            self.deliver_first(event, id, token);
+        }
+        self.forget(id);
+    }
+
+    /// A token stands for one hand-out, and an item's hand-outs count up with their tokens.
+    fn count(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
+        let before = self.tokens.entry(token).or_insert_with(|| (id, delivery, event.clone()));
+        if (before.0, before.1) != (id, delivery) {
+            let message = format!("two hand-outs have the token {token}: no fence can tell them apart");
+            let lines = vec![self.names.line(&before.2), self.names.line(event)];
+            self.violations.add_all(event.at_ns, "one token twice", Some(id), message, lines);
+        }
+        if self.tokens.len() > RECENT {
+            self.tokens.pop_first();
+        }
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.handed_out = true;
-        let Some(position) = item.position else { return };
+        let (latest, counted) = *item.latest.get_or_insert((token, delivery));
+        item.latest = item.latest.max(Some((token, delivery)));
+        if delivery == 0 || (latest < token) != (counted < delivery) {
+            let message =
+                format!("delivery {delivery} of request {id} is not counted on from delivery {counted}");
+            let line = self.names.line(event);
+            self.violations.add(event.at_ns, "hand-outs not counted", Some(id), message, line);
+        }
+    }
+
+    fn deliver_first(&mut self, event: &Event, id: Id, token: u64) {
+        let Some(position) = self.items.get(&id).and_then(|item| item.position) else { return };
         let before = self.handed.range(..token).next_back().filter(|(_, (other, _))| *other > position);
         let after = self.handed.range(token + 1..).next().filter(|(_, (other, _))| *other < position);
         self.compared += u64::from(!self.handed.is_empty());
         if let Some((_, (place, other))) = before.or(after) {
-            let ((first, one), (second, two)) =
-                if *place > position { ((*place, other), (position, event)) } else { ((position, event), (*place, other)) };
-            let message = format!("the item at position {first} was handed out before that at position {second}");
+            let ((first, one), (second, two)) = if *place > position {
+                ((*place, other), (position, event))
+            } else {
+                ((position, event), (*place, other))
+            };
+            let message =
+                format!("the item at position {first} was handed out before that at position {second}");
             let lines = vec![self.names.line(one), self.names.line(two)];
             self.violations.add_all(event.at_ns, "out of order", Some(id), message, lines);
         } else {
@@ -100,12 +137,11 @@ impl Order {
                 self.handed.pop_first();
             }
         }
-        self.forget(id);
     }
 
     /// Forgets an item of which nothing more can be asked.
     fn forget(&mut self, id: Id) {
-        if self.items.get(&id).is_some_and(|item| item.handed_out && item.settled) {
+        if self.items.get(&id).is_some_and(|item| item.latest.is_some() && item.settled) {
             self.items.remove(&id);
         }
     }
@@ -120,7 +156,7 @@ impl Invariant for Order {
             }
             Fact::Enqueue { id, position } => self.enqueue(event, id, position),
             Fact::Acknowledge { id } => self.acknowledge(event, id),
-            Fact::Deliver { id, delivery: 1, token } => self.deliver(event, id, token),
+            Fact::Deliver { id, delivery, token } => self.deliver(event, id, delivery, token),
             Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {
                 if let Some(item) = self.items.get_mut(&id) {
                     item.settled = true;

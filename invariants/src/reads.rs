@@ -100,7 +100,13 @@ struct Asked {
 
 impl Reads {
     fn new(plan: &Plan) -> Self {
-        Self { names: Names::of(plan), open: BTreeMap::new(), violations: Violations::default(), answered: 0, undecided: 0 }
+        Self {
+            names: Names::of(plan),
+            open: BTreeMap::new(),
+            violations: Violations::default(),
+            answered: 0,
+            undecided: 0,
+        }
     }
 
     fn settle(&mut self, at_ns: u64, id: Id) {
@@ -111,7 +117,8 @@ impl Reads {
             Verdict::Undecided { .. } => self.undecided += 1,
             Verdict::Violated(_) => {
                 let lines = asked.events.iter().map(|event| self.names.line(event)).collect();
-                let message = format!("what the client of request {id} was told fits no order of what happened to it");
+                let message =
+                    format!("what the client of request {id} was told fits no order of what happened to it");
                 self.violations.add_all(at_ns, "stale or lost", Some(id), message, lines);
             }
         }

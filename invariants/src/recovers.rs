@@ -89,6 +89,10 @@ impl Invariant for Recovers {
     }
 
     fn finish(self: Box<Self>) -> Outcome {
-        Outcome { violations: self.violations.into_vec(), exercised: u64::from(self.healed_ns.is_some()), unknown: None }
+        Outcome {
+            violations: self.violations.into_vec(),
+            exercised: u64::from(self.healed_ns.is_some()),
+            unknown: None,
+        }
     }
 }

@@ -28,7 +28,12 @@ struct Resize {
 
 impl Resize {
     fn new(plan: &Plan) -> Self {
-        Self { names: Names::of(plan), expected: BTreeMap::new(), violations: Violations::default(), compared: 0 }
+        Self {
+            names: Names::of(plan),
+            expected: BTreeMap::new(),
+            violations: Violations::default(),
+            compared: 0,
+        }
     }
 
     fn compare(&mut self, event: &Event, id: Id, output: Option<Digest>) {

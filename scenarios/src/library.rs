@@ -28,6 +28,7 @@ built_in![
     "correlated/shared-power-loss",
     "network/leader-cut",
     "steady/baseline",
+    "swarm/everything",
     "swarm/partitions"
 ];
 

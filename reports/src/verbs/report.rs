@@ -63,7 +63,8 @@ fn check(program: &Program, run: &PastRun) -> Exit {
         .collect();
     if program.json() {
         let verdicts: BTreeMap<_, _> = laws.iter().map(|law| (law.law.name, law.finding.verdict)).collect();
-        let exercised: BTreeMap<_, _> = laws.iter().map(|law| (law.law.name, law.finding.exercised)).collect();
+        let exercised: BTreeMap<_, _> =
+            laws.iter().map(|law| (law.law.name, law.finding.exercised)).collect();
         let changed: Vec<_> = changed.iter().map(|(law, _)| law.law.name).collect();
         println!(
             "{}",
@@ -75,7 +76,10 @@ fn check(program: &Program, run: &PastRun) -> Exit {
         show::laws(program, &laws);
         for (law, recorded) in &changed {
             let recorded = recorded.map_or("nothing", Verdict::word);
-            println!("  {}: {} now, {recorded} when it ran: the laws were changed since", law.law.name, law.finding.verdict);
+            println!(
+                "  {}: {} now, {recorded} when it ran: the laws were changed since",
+                law.law.name, law.finding.verdict
+            );
         }
         if changed.is_empty() {
             println!("  the same verdicts as when it ran");

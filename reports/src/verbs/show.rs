@@ -124,9 +124,7 @@ pub(crate) fn exit(report: &RunReport, strict: bool) -> Exit {
 
 /// How a command ends that was told this by the laws.
 pub(crate) fn exit_of(laws: &[LawReport], strict: bool) -> Exit {
-    let weak = |law: &LawReport| {
-        law.finding.verdict == Verdict::Undecided || law.is_idle() && law.named
-    };
+    let weak = |law: &LawReport| law.finding.verdict == Verdict::Undecided || law.is_idle() && law.named;
     if laws.iter().any(|law| law.finding.verdict == Verdict::Violated) {
         Exit::Violation
     } else if strict && laws.iter().any(weak) {
