@@ -97,7 +97,7 @@ pub(crate) async fn reverse(process: Process) {
     loop {
         let leases = queue.lease(&process.node.name, 4, Duration::from_secs(5), in_seconds(20)).await;
         for lease in leases.unwrap_or_default() {
-            sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery });
+            sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery, token: lease.token });
             sim::time::sleep(Duration::from_millis(20)).await;
             let bytes = lease.body.iter().rev().copied().collect::<Vec<_>>().into();
             let outcome = queue::Outcome::Output { content_type: "text/plain".to_owned(), bytes };
