@@ -350,7 +350,7 @@ pub struct Contributor {
     pub per_year: f64,
     /// The same with its interval, where it can be trusted.
     pub figure: Figure,
-    /// Whether it is told apart from the next in rank: the interval of their difference lies above 0. None for the last.
+    /// Whether it is told apart from all below it in rank: the intervals of their differences lie above 0. None for the last.
     pub apart: Option<bool>,
     /// Its share of all (Fussell–Vesely).
     pub share: f64,
@@ -403,11 +403,11 @@ pub struct MitigationAnswer {
     /// Pairs of runs, of the same event and seed.
     pub pairs: u64,
     /// Losses a year, before.
-    pub losses_before: f64,
+    pub losses_before: Figure,
     /// Change of losses a year.
     pub losses: Change,
     /// Hours of downtime a year, before.
-    pub down_hours_before: f64,
+    pub down_hours_before: Figure,
     /// Change of hours of downtime a year.
     pub down_hours: Change,
     /// The plan of the run with it that weighs most.
@@ -434,7 +434,7 @@ pub struct Floor {
     pub measure: Measure,
     /// For N = 1, 2, …
     pub steps: Vec<FloorStep>,
-    /// From how many replicas on one more improves the world as it is by less than a tenth; none where it goes on.
+    /// From how many replicas on no more improve the world as it is by a tenth; none where it goes on.
     pub stops_helping: Option<u32>,
     /// The mitigations that do improve it, with all of their interval.
     pub would_help: Vec<String>,

@@ -7,6 +7,7 @@ use super::models::{HOURS_PER_YEAR, Interval, real};
 use super::outcome::Outcome;
 use super::rare::{self, Tally};
 use super::strata::Stratum;
+use sim::plan::Plan;
 
 /// A stratum with the outcomes of its runs.
 #[derive(Clone)]
@@ -66,8 +67,9 @@ pub fn losses(seen: &[Seen<'_>], confidence: f64) -> Figure {
 
 /// Hours a year: `share` is what part of each event's own hours, and of a run's `run_hours` beside them, an outcome counts.
 ///
-/// What few runs hide is part of the interval. In a stratum in which none took half of its hours, some of those that were not
-/// made may have taken all of them; in one in which all did, some may have taken none.
+/// Outcomes are of two sorts: those that took half of the hours and more, and all others. How likely the first sort is in a stratum
+/// has an exact interval, and with it what runs that were not made may hide; within a sort, outcomes vary little, and have the normal
+/// law's. Strata are put together as in [`rare::probability`].
 fn hours(
     seen: &[Seen<'_>],
     confidence: f64,
@@ -77,23 +79,17 @@ fn hours(
     let longest = |one: &Seen<'_>| one.stratum.hours + run_hours;
     let tallies: Vec<Tally> = seen.iter().map(|one| one.tally(|outcome| share(one, outcome))).collect();
     let per_year: Vec<f64> = seen.iter().map(|one| one.stratum.per_year * longest(one)).collect();
-    figure(seen, &tallies, &per_year, |strata| {
-        let mut estimate = rare::mean(strata, &tallies, 1.0, confidence)?;
-        let (mut down, mut up) = (0.0, 0.0);
-        for ((one, tally), weight) in seen.iter().zip(&tallies).zip(&per_year) {
-            let may_hide = (weight * bound_after_none(tally.runs, confidence)?).powi(2);
-            let took = |outcome: &Outcome| share(one, outcome) >= 0.5;
-            if tally.hits > 0 && !one.known().any(took) {
-                up += may_hide;
-            } else if one.known().all(took) {
-                down += may_hide;
-            }
-        }
-        let Interval { low, high, .. } = &mut estimate.interval;
-        *low = (estimate.value - ((estimate.value - *low).powi(2) + down).sqrt()).max(0.0);
-        *high = estimate.value + ((*high - estimate.value).powi(2) + up).sqrt();
-        Ok(estimate)
-    })
+    let parts: Vec<[Tally; 2]> = seen
+        .iter()
+        .map(|one| {
+            let mut parts = [Tally::default(); 2];
+            one.known().map(|outcome| share(one, outcome)).for_each(|share| {
+                parts[usize::from(share >= 0.5)].record(share);
+            });
+            parts
+        })
+        .collect();
+    figure(seen, &tallies, &per_year, |strata| rare::mean_of_two_sorts(strata, &parts, confidence))
 }
 
 /// Hours of downtime a year; a run itself lasts `run_hours`.
@@ -135,7 +131,7 @@ fn figure(
 /// nothing to be paired with.
 ///
 /// Few pairs that agree are no proof that all would: every stratum widens the interval by what pairs that were not made may
-/// hide, 3/n of an outcome as large as `largest`.
+/// hide, 3/n of an outcome as large as `largest`; but for those in which both worlds are one and the same.
 pub fn change(
     before: &[Seen<'_>],
     after: &[Seen<'_>],
@@ -164,7 +160,8 @@ pub fn change(
             let differences: Vec<f64> =
                 both.filter_map(|(was, is)| Some(a_year(other, (*is)?) - a_year(one, (*was)?))).collect();
             pairs += differences.len() as u64;
-            add(differences, most.max(other.stratum.per_year * largest(other)))?;
+            let most = most.max(other.stratum.per_year * largest(other));
+            add(differences, if are_the_same(one, other) { 0.0 } else { most })?;
         } else {
             add(one.known().map(|was| -a_year(one, was)).collect(), most)?;
         }
@@ -176,6 +173,21 @@ pub fn change(
     let half = ((quantile * quantile) * variance + hidden).sqrt();
     let interval = Interval { low: value - half, high: value + half, confidence };
     Some((Change { value, interval }, pairs))
+}
+
+/// Whether two strata are of one world: their plans differ in nothing but what nodes' domains are called, as where a mitigation is about
+/// another event, and what came of every pair is equal to the last request.
+fn are_the_same(one: &Seen<'_>, other: &Seen<'_>) -> bool {
+    let nameless = |plan: &Plan| {
+        let mut plan = plan.clone();
+        plan.nodes.iter_mut().for_each(|node| node.domains.clear());
+        plan
+    };
+    let (plans, outcomes) = (&one.stratum.plans, &one.outcomes);
+    !plans.is_empty()
+        && one.stratum.per_year.total_cmp(&other.stratum.per_year).is_eq()
+        && plans.iter().zip(&other.stratum.plans).all(|(one, other)| nameless(one) == nameless(other))
+        && outcomes.iter().zip(&other.outcomes).all(|(one, other)| one == other)
 }
 
 /// The raw mean of `measure` a year, whatever it is worth.

@@ -45,7 +45,7 @@ fn head(body: &mut Markup, answer: &Answer) {
     body.leaf("h1", &[], format!("{}: what P^N is worth", answer.review));
     body.leaf("p", &[], &answer.why);
     let figures = format!(
-        "{} runs of the real stack; {} seeds of each event at each of its places, from seed {}; a horizon of {}; intervals at {} %. Frequencies and \
+        "{} runs of the real stack; {} seeds of each event and place on the mean, more where more hours hang on it, from seed {}; a horizon of {}; intervals at {} %. Frequencies and \
          lengths of events are inputs, not measurements; their sources are below.",
         answer.runs,
         answer.seeds,
@@ -232,8 +232,8 @@ fn mitigations(body: &mut Markup, answer: &Answer, call: &str) {
         answer.mitigations.iter().map(|one| {
             vec![
                 plain(one.names.join(" and ")),
-                plain(change(&one.losses, one.losses_before)).run(call, one.replay.as_ref()),
-                plain(change(&one.down_hours, one.down_hours_before)).run(call, one.replay.as_ref()),
+                plain(change(&one.losses, &one.losses_before)).run(call, one.replay.as_ref()),
+                plain(change(&one.down_hours, &one.down_hours_before)).run(call, one.replay.as_ref()),
                 plain(one.pairs.to_string()),
             ]
         }),

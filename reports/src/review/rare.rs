@@ -92,6 +92,17 @@ impl Tally {
         self.squares += outcome * outcome;
     }
 
+    /// Both tallies together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            hits: self.hits + other.hits,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+        }
+    }
+
     fn mean(&self) -> f64 {
         self.sum / real(self.runs)
     }
@@ -285,6 +296,49 @@ pub fn mean(
         estimate.effective_sample_size = plain * whole * whole / variance;
     }
     Ok(estimate)
+}
+
+/// Σ weight · E[outcome | stratum], of outcomes between 0 and 1 of two sorts, small ones and large ones, tallied apart.
+///
+/// The share of large ones has its exact interval in every stratum, and the mean within each sort the normal law's; strata are put
+/// together as in [`probability`]. A sort that was not seen counts as far as it can go: small ones as 0, large ones as 1.
+pub fn mean_of_two_sorts(
+    strata: &[Stratum],
+    parts: &[[Tally; 2]],
+    confidence: f64,
+) -> Result<Estimate, RareError> {
+    let tallies: Vec<Tally> = parts.iter().map(|[small, large]| small.and(large)).collect();
+    check_tallies(strata, &tallies)?;
+    let quantile = two_sided_quantile(confidence)?;
+    let (mut value, mut down, mut up, mut variance, mut largest, mut below) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    for ((stratum, tally), [small, large]) in strata.iter().zip(&tallies).zip(parts) {
+        let weight = stratum.weight;
+        let own = clopper_pearson(large.runs, tally.runs, confidence)?;
+        let mean = |part: &Tally, unseen| if part.runs == 0 { unseen } else { part.mean() };
+        let (of_small, of_large) = (mean(small, 0.0), mean(large, 1.0));
+        let at = |chance: f64| chance * of_large + (1.0 - chance) * of_small;
+        let within = [small, large].into_iter().filter(|part| part.runs > 0);
+        let within: f64 = within
+            .map(|part| (real(part.runs) / real(tally.runs)).powi(2) * part.variance() / real(part.runs))
+            .sum();
+        let spread = quantile * quantile * within;
+        value += weight * tally.mean();
+        down += weight * weight * ((tally.mean() - at(own.low)).powi(2) + spread);
+        up += weight * weight * ((at(own.high) - tally.mean()).powi(2) + spread);
+        variance += weight * weight * tally.variance() / real(tally.runs);
+        largest += (weight / real(tally.runs)).powi(2) * tally.squares;
+        below += weight * at(own.high);
+    }
+    let runs: u64 = tallies.iter().map(|tally| tally.runs).sum();
+    let effective = if largest > 0.0 { value * value / largest } else { 0.0 };
+    if effective < EFFECTIVE_HITS_MIN {
+        let reason = format!(
+            "the outcomes above 0 of {runs} runs weigh as much as {effective:.1} equal ones, and {EFFECTIVE_HITS_MIN} are needed"
+        );
+        return Err(RareError::Untrusted { reason, below, confidence });
+    }
+    let interval = Interval { low: (value - down.sqrt()).max(0.0), high: value + up.sqrt(), confidence };
+    Ok(estimate(strata, value, interval, variance, runs))
 }
 
 fn estimate(strata: &[Stratum], value: f64, interval: Interval, variance: f64, runs: u64) -> Estimate {

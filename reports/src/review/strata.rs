@@ -73,10 +73,43 @@ pub struct Strata<'a> {
     pub review: &'a Review,
     /// The stack.
     pub stack: &'a dyn Stack,
+    /// What hangs on a place of an event in the world as it is, on the mean: see [`pull`].
+    pull_mean: f64,
 }
 
-impl Strata<'_> {
-    /// The events as they are, in the world `topology`, each at each of its places: `seeds` runs of each.
+/// How strongly a place of an event pulls seeds: what may hide in n runs of it, 3/n of the hours a year that it takes, adds up to
+/// least over all places, in squares, if n grows with these hours to the power of two thirds.
+fn pull(per_year: f64, hours: f64) -> f64 {
+    (per_year * hours).powf(2.0 / 3.0)
+}
+
+impl<'a> Strata<'a> {
+    /// The plans of `review`, to be run on `stack`.
+    pub fn new(review: &'a Review, stack: &'a dyn Stack) -> Self {
+        let nodes = review.topology.plan_nodes();
+        let mut pulls = Vec::new();
+        for event in &review.events {
+            let hours = event.lasting.hours_mean();
+            pulls.extend(event.places(&nodes).iter().map(|place| pull(place.per_year, hours)));
+        }
+        let pull_mean = pulls.iter().sum::<f64>() / real(pulls.len().max(1) as u64);
+        Self { review, stack, pull_mean }
+    }
+
+    /// How many seeds a place gets where all of them get `seeds` on the mean: more where more hangs on it.
+    fn share(&self, per_year: f64, hours: f64, seeds: u64) -> u64 {
+        let share = pull(per_year, hours) / self.pull_mean;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of seeds")]
+        let share = (real(seeds) * share).round() as u64;
+        share.clamp(self.few(seeds), seeds.saturating_mul(10))
+    }
+
+    /// The least number of seeds of anything: a quarter of the mean.
+    fn few(&self, seeds: u64) -> u64 {
+        seeds.div_ceil(4).max(2).min(seeds)
+    }
+
+    /// The events as they are, in the world `topology`, each at each of its places: `seeds` runs of each on the mean.
     ///
     /// Which of its places an event strikes decides most of what comes of it, and how likely each is is known: drawn by seeds,
     /// it would only be noise.
@@ -86,7 +119,7 @@ impl Strata<'_> {
         for event in &self.review.events {
             for place in event.places(&nodes) {
                 let plans = self
-                    .seeds(seeds)
+                    .seeds(self.share(place.per_year, event.lasting.hours_mean(), seeds))
                     .map(|seed| self.plan(topology, event, &place, seed))
                     .collect::<Result<_, _>>()?;
                 let name = match &place.name {
@@ -119,7 +152,7 @@ impl Strata<'_> {
             }
             for (node, (per_year, place)) in by_node {
                 let plans = self
-                    .seeds(seeds)
+                    .seeds(self.share(per_year, event.lasting.hours_mean(), seeds))
                     .map(|seed| self.alone(topology, event, &place, &node, seed))
                     .collect::<Result<_, _>>()?;
                 strata.push(Stratum {

@@ -45,7 +45,7 @@ impl<'a> Study<'a> {
     /// # Errors
     /// Where a setting is not the stack's.
     pub fn new(review: &'a Review, stack: &'a dyn Stack) -> Result<Self, ScenarioError> {
-        let strata = Strata { review, stack };
+        let strata = Strata::new(review, stack);
         let (topology, seeds) = (&review.topology, review.seeds);
         let mut overlaps = BTreeMap::new();
         for claim in &review.claims {
@@ -156,18 +156,21 @@ impl<'a> Study<'a> {
             let (down_hours, _) = compose::change(&before, &after, confidence, longest, |one, outcome| {
                 one.down_hours(outcome)
             })?;
-            let losses_before = compose::a_year(&before, |one, outcome| one.lost(outcome));
-            let down_hours_before = compose::a_year(&before, |one, outcome| one.down_hours(outcome));
-            // Nothing falls below none.
-            let floor = |change: Change, before: f64| Change {
-                interval: Interval { low: change.interval.low.max(-before), ..change.interval },
+            let losses_before = compose::losses(&before, confidence);
+            let down_hours_before = compose::down_hours(&before, confidence, self.run_hours());
+            // Nothing falls below none, and no more can go than there may be.
+            let floor = |change: Change, before: &Figure| Change {
+                interval: Interval {
+                    low: change.interval.low.max(-before.below().unwrap_or(f64::INFINITY)),
+                    ..change.interval
+                },
                 ..change
             };
             Some(MitigationAnswer {
                 names: names.clone(),
                 pairs,
-                losses: floor(losses, losses_before),
-                down_hours: floor(down_hours, down_hours_before),
+                losses: floor(losses, &losses_before),
+                down_hours: floor(down_hours, &down_hours_before),
                 losses_before,
                 down_hours_before,
                 replay: heaviest(&after, &[Measure::Loss, Measure::Downtime]),

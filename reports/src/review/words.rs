@@ -13,7 +13,7 @@ use crate::terminal::counted;
 pub fn lines(answer: &Answer) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "{}: {}, {} of each event at each of its places from seed {}, a horizon of {}, intervals at {} %",
+            "{}: {}, {} of each event and place on the mean, from seed {}, a horizon of {}, intervals at {} %",
             answer.review,
             counted(answer.runs, "run"),
             counted(answer.seeds, "seed"),
@@ -313,25 +313,24 @@ pub fn seen_and_interval(one: &Contributor) -> String {
 
 /// Which ranks can be told apart.
 pub fn ranks(own: &[&Contributor]) -> String {
-    let alike: Vec<String> = own
-        .windows(2)
-        .filter(|pair| pair[0].apart == Some(false))
-        .map(|pair| format!("{} and {}", pair[0].name, pair[1].name))
-        .collect();
+    const SHARE_MIN: f64 = 0.01;
+    let count = own.iter().filter(|one| one.share >= SHARE_MIN && one.apart != Some(false)).count();
+    let alike = own.iter().filter(|one| one.share >= SHARE_MIN && one.apart == Some(false));
+    let alike: Vec<&str> = alike.map(|one| one.name.as_str()).collect();
     if alike.is_empty() {
-        "each is told apart from the next".to_owned()
+        format!("{count} with 1 % and more, each told apart from all below it")
     } else {
-        format!("each is told apart from the next, but for {}", alike.join("; "))
+        format!("not told apart from all below it: {}; more seeds would", alike.join(", "))
     }
 }
 
 fn mitigations(answer: &Answer) -> Vec<String> {
     let row = |one: &MitigationAnswer| {
-        let what = |what: &str, one: &Change, before: f64| format!("{what} {}", change(one, before));
+        let what = |what: &str, one: &Change, before: &Figure| format!("{what} {}", change(one, before));
         vec![
             one.names.join(" and "),
-            what("losses", &one.losses, one.losses_before),
-            what("hours down", &one.down_hours, one.down_hours_before),
+            what("losses", &one.losses, &one.losses_before),
+            what("hours down", &one.down_hours, &one.down_hours_before),
             counted(one.pairs, "pair"),
         ]
     };
@@ -339,9 +338,11 @@ fn mitigations(answer: &Answer) -> Vec<String> {
 }
 
 /// A change with its interval, and what it is of.
-pub fn change(change: &Change, before: f64) -> String {
+pub fn change(change: &Change, before: &Figure) -> String {
     let (low, high) = (signed(change.interval.low), signed(change.interval.high));
-    format!("{} ({low} to {high}) of {}", signed(change.value), rough(before))
+    let seen = if change.value == 0.0 { "none seen".to_owned() } else { signed(change.value) };
+    let of = before.value().map_or_else(|| brief(before), rough);
+    format!("{seen} ({low} to {high}) of {of}")
 }
 
 /// A number with its sign.
@@ -375,5 +376,5 @@ pub fn where_it_stops(floor: &Floor) -> Option<String> {
         [] => "no mitigation of this review is sure to".to_owned(),
         names => format!("what would: {}", names.join(", ")),
     };
-    Some(format!("from {replicas} on, one more improves it by less than a tenth; {instead}"))
+    Some(format!("from {replicas} on, no more of them improve it by a tenth; {instead}"))
 }

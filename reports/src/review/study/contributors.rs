@@ -41,7 +41,8 @@ impl Study<'_> {
             }
             own.sort_by(|one, other| other.per_year.total_cmp(&one.per_year));
             for place in 1..own.len() {
-                own[place - 1].apart = Some(are_apart(&own[place - 1], &own[place]));
+                let below = &own[place..];
+                own[place - 1].apart = Some(below.iter().all(|smaller| are_apart(&own[place - 1], smaller)));
             }
             contributors.extend(own);
         }

@@ -82,18 +82,17 @@ impl Study<'_> {
     }
 }
 
-/// From how many replicas on one more improves by less than a tenth.
+/// From how many replicas on no larger number of them improves by a tenth.
 fn stops_helping(steps: &[FloorStep]) -> Option<u32> {
     let value = |step: &FloorStep| step.correlated.value();
-    let helps = |pair: &[FloorStep]| match (value(&pair[0]), value(&pair[1])) {
-        (Some(before), Some(after)) => after < before * 0.9,
-        (Some(_), None) => true,
-        (None, _) => false,
+    let stops = |place: usize| {
+        let here = value(&steps[place])?;
+        let more = &steps[place + 1..];
+        // What has no number may have improved.
+        let none_helps = more.iter().all(|step| value(step).is_some_and(|there| there >= here * 0.9));
+        (none_helps && !more.is_empty()).then_some(steps[place].replicas)
     };
-    // From the first number of replicas after which none helps.
-    let last = steps.windows(2).rposition(helps).map_or(0, |place| place + 1);
-    let step = steps.get(last)?;
-    (last + 1 < steps.len() && value(step).is_some()).then_some(step.replicas)
+    (0..steps.len()).find_map(stops)
 }
 
 /// How many of `replicas` must fail together for the claim to break: all where it says all, a majority where it says that.
