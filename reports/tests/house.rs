@@ -1,8 +1,10 @@
 //! The rules of the house that a compiler does not know: who may import whom, who may name what, what lies at the root.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use scenarios::{library, planner};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use system::ImageStack;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -111,4 +113,20 @@ fn the_visible_root_holds_the_parts_and_nothing_else() {
         std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let visible: BTreeSet<_> = entries.filter(|name| !name.starts_with('.') && name != "target").collect();
     assert_eq!(visible.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn every_scenario_is_called_as_its_file_and_makes_plans() {
+    for (name, _) in library::BUILT_IN {
+        let scenario = library::find(name, &ImageStack).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.name, *name);
+        assert!(scenario.why.len() > 40, "{name} does not say why");
+        let variants = scenario.variants.iter().map(|variant| Some(variant.name.as_str()));
+        for variant in std::iter::once(None).chain(variants) {
+            for seed in 0..20 {
+                let plan = planner::plan(&scenario, &ImageStack, variant, seed, &[]).unwrap();
+                assert!(plan.faults.iter().all(|fault| fault.end_ns <= plan.duration_ns));
+            }
+        }
+    }
 }
