@@ -27,6 +27,7 @@ built_in![
     "clock/leader-drift",
     "correlated/shared-power-loss",
     "network/leader-cut",
+    "steady/accounts",
     "steady/baseline",
     "swarm/everything",
     "swarm/partitions"

@@ -12,14 +12,17 @@
 //! made from the picture and the options. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
 //! `{code, message, retryable, request_id}`.
 
+mod accounts;
 mod admission;
 mod checks;
 mod error;
 mod jobs;
 
+use crate::archive::Archive;
 use crate::http;
 use crate::queue::QueueClient;
 use crate::resize::Limits;
+use crate::usage::UsageReader;
 use admission::Admission;
 use axum::Router;
 use axum::routing::{get, post};
@@ -39,6 +42,8 @@ struct Server {
     /// How many requests it has given a name.
     named: AtomicU64,
     queue: QueueClient,
+    usage: UsageReader,
+    archive: Archive,
     limits: Limits,
     admission: Admission,
     /// How long a request may take.
@@ -58,6 +63,8 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         name: format!("{}/{}", process.node.name, process.incarnation),
         named: AtomicU64::new(1),
         queue: QueueClient::new(deployment),
+        usage: UsageReader::new(deployment),
+        archive: Archive::new(deployment),
         limits: Limits::default(),
         admission: Admission::new(&process),
         deadline: deployment.duration("api.deadline"),
@@ -72,6 +79,8 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/resize", post(jobs::resize))
         .route("/v1/jobs", post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::read))
+        .route("/v1/usage/{account}", get(accounts::usage))
+        .route("/v1/bills/{period}/{account}", get(accounts::invoice))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
         .fallback(jobs::no_such_door)

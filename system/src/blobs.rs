@@ -8,7 +8,7 @@ mod segment;
 pub mod store;
 
 use crate::queue::state::{AsOf, BlobRef};
-use crate::rpc::{self, Call, Incoming, Remote, RpcError};
+use crate::rpc::{self, Incoming, Remote, RpcError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::history::Digest;
@@ -16,10 +16,7 @@ use sim::net::TcpListener;
 use sim::stack::Deployment;
 use sim::task;
 use sim::time::{Instant, sleep};
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 use store::Store;
 
@@ -80,7 +77,7 @@ impl Blobs {
         let (mut stored, mut as_of) = (0, AsOf { position: u64::MAX, clock_ns: u64::MAX });
         let mut last = RpcError::Unreachable("there are no replicas".to_owned());
         while stored < majority {
-            match next_answer(&mut calls).await {
+            match rpc::next_answer(&mut calls).await.map(|(_, answer)| answer) {
                 None => return Err(last),
                 Some(Ok((Response::Stored(at), _))) => {
                     stored += 1;
@@ -113,25 +110,6 @@ impl Blobs {
         }
         failed.map_or(Ok(None), Err)
     }
-}
-
-/// The first answer of calls that have not answered yet; none where all have.
-async fn next_answer(calls: &mut [Option<Call<Response>>]) -> Option<Result<(Response, Bytes), RpcError>> {
-    poll_fn(|context| {
-        let mut waits = false;
-        for slot in calls.iter_mut() {
-            let Some(call) = slot else { continue };
-            match Pin::new(call).poll(context) {
-                Poll::Ready(answer) => {
-                    *slot = None;
-                    return Poll::Ready(Some(answer));
-                }
-                Poll::Pending => waits = true,
-            }
-        }
-        if waits { Poll::Pending } else { Poll::Ready(None) }
-    })
-    .await
 }
 
 /// Serves one replica's blobs to everybody. Returns only where the port fails.

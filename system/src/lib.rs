@@ -5,6 +5,8 @@
 //! judged elsewhere.
 
 pub mod api;
+pub mod archive;
+pub mod billing;
 pub mod blobs;
 pub mod client;
 pub mod http;
@@ -12,6 +14,7 @@ pub mod queue;
 pub mod resize;
 pub mod rpc;
 mod stack;
+pub mod usage;
 pub mod wire;
 pub mod worker;
 

@@ -9,3 +9,4 @@ pub mod state;
 
 pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
 pub use server::serve;
+pub use state::{Amounts, Batch, Line};

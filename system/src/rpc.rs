@@ -128,6 +128,27 @@ impl<R> Drop for Call<R> {
     }
 }
 
+/// The first answer of calls that have not answered yet, and its place among them; none where all have.
+pub async fn next_answer<R: DeserializeOwned>(
+    calls: &mut [Option<Call<R>>],
+) -> Option<(usize, Result<(R, Bytes), RpcError>)> {
+    std::future::poll_fn(|context| {
+        let mut waits = false;
+        for (place, slot) in calls.iter_mut().enumerate() {
+            let Some(call) = slot else { continue };
+            match Pin::new(call).poll(context) {
+                Poll::Ready(answer) => {
+                    *slot = None;
+                    return Poll::Ready(Some((place, answer)));
+                }
+                Poll::Pending => waits = true,
+            }
+        }
+        if waits { Poll::Pending } else { Poll::Ready(None) }
+    })
+    .await
+}
+
 /// Sends frames as they come, several small ones at once where they wait.
 async fn write_all(
     mut stream: sim::net::OwnedWriteHalf,

@@ -1,7 +1,8 @@
 //! The stack as a world runs it: roles, settings, and what boots where.
 
 use crate::queue::client::QueueClient;
-use crate::{api, client, queue, worker};
+use crate::usage::UsageReader;
+use crate::{api, archive, billing, client, queue, usage, worker};
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
 use sim::time::Instant;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageStack;
 
-const ROLES: [Role; 3] = [
+const ROLES: [Role; 6] = [
     Role {
         name: "api",
         why: "takes requests over HTTP, hands them to the queue, answers",
@@ -25,12 +26,20 @@ const ROLES: [Role; 3] = [
         cores: 4,
     },
     Role { name: "worker", why: "resizes pictures", count: 2, cores: 4 },
+    Role { name: "usage", why: "keeps what each customer used, on nodes of equal rank", count: 0, cores: 4 },
+    Role { name: "batch", why: "makes bills of what was used, by MapReduce", count: 0, cores: 4 },
+    Role {
+        name: "archive",
+        why: "cold storage: keeps bills, unchanged, on several nodes",
+        count: 0,
+        cores: 4,
+    },
 ];
 
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
-const SETTINGS: [Setting; 13] = [
+const SETTINGS: [Setting; 22] = [
     Setting {
         name: "queue.durability",
         why: "whether the queue syncs to disk before it acknowledges (`disk`), or acknowledges from memory",
@@ -109,6 +118,60 @@ const SETTINGS: [Setting; 13] = [
         default: "60",
         kind: SettingKind::Number { least: 0, most: 1_000_000 },
     },
+    Setting {
+        name: "usage.batch-lines",
+        why: "how many uses go to the accounts together",
+        default: "64",
+        kind: SettingKind::Number { least: 1, most: 100_000 },
+    },
+    Setting {
+        name: "usage.batch-wait",
+        why: "how long a use waits for others to go with",
+        default: "2s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "usage.copies",
+        why: "how many nodes own each batch of uses",
+        default: "3",
+        kind: SettingKind::Number { least: 1, most: 100 },
+    },
+    Setting {
+        name: "usage.write-acks",
+        why: "how many copies must be durable before a batch counts as kept",
+        default: "2",
+        kind: SettingKind::Number { least: 1, most: 100 },
+    },
+    Setting {
+        name: "usage.read-acks",
+        why: "how many owners of each batch a sum asks",
+        default: "2",
+        kind: SettingKind::Number { least: 1, most: 100 },
+    },
+    Setting {
+        name: "usage.hinted-handoff",
+        why: "whether other nodes stand in for owners that are gone",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "usage.idempotent-batches",
+        why: "whether a batch that is stored again is known by its number, or counted again",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "usage.compare-every",
+        why: "how often a node compares what it shares with each other node",
+        default: "2s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "billing.period",
+        why: "how long a period is that one bill is for",
+        default: "10s",
+        kind: SettingKind::Duration,
+    },
 ];
 
 impl Stack for ImageStack {
@@ -134,6 +197,9 @@ impl Stack for ImageStack {
                 }
                 "queue" => queue::serve(process).await,
                 "worker" => worker::serve(process).await,
+                usage::ROLE => usage::serve(process).await,
+                billing::ROLE => billing::serve(process).await,
+                archive::ROLE => archive::serve(process).await,
                 role => tracing::error!(role, "this stack has no such role"),
             }
         })
@@ -145,8 +211,30 @@ impl Stack for ImageStack {
 
     fn drained(&self, deployment: Arc<Deployment>) -> Task<bool> {
         Box::pin(async move {
-            let depth = QueueClient::new(&deployment).depth(Instant::now() + DRAINED_WAIT).await;
-            depth.is_ok_and(|depth| depth.waiting == 0 && depth.leased == 0)
+            let deadline = Instant::now() + DRAINED_WAIT;
+            let depth = QueueClient::new(&deployment).depth(deadline).await;
+            let idle =
+                |depth: queue::Depth| depth.waiting == 0 && depth.leased == 0 && depth.unsent_uses == 0;
+            depth.is_ok_and(idle) && are_read(&deployment, deadline).await
         })
     }
+}
+
+/// Whether the accounts, if there are any, are settled and billed, and were all read: what the last reading says must be
+/// exact.
+async fn are_read(deployment: &Arc<Deployment>, deadline: Instant) -> bool {
+    if deployment.of_role(usage::ROLE).next().is_none() {
+        return true;
+    }
+    let reader = UsageReader::new(deployment);
+    let Ok(Some(settled)) = reader.settled(deadline).await else { return false };
+    if !billing::read_bills(deployment, settled.last_ended_ns).await {
+        return false;
+    }
+    for account in settled.accounts {
+        if reader.total(account, deadline).await.is_err() {
+            return false;
+        }
+    }
+    true
 }

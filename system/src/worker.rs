@@ -1,6 +1,6 @@
 //! Workers: take leases, convert, hand in the results.
 
-use crate::queue::{Lease, Outcome, QueueClient, QueueError};
+use crate::queue::{Amounts, Lease, Outcome, QueueClient, QueueError};
 use crate::resize::{Converter, Limits, Output, Request, ResizeError, inspect};
 use sim::history::Fact;
 use sim::stack::Process;
@@ -133,8 +133,16 @@ impl Worker {
     /// Hands the outcome in, until the queue has it: a lost answer is no lost work, and the lease's token fences what comes
     /// too late.
     async fn finish(&self, lease: &Lease, outcome: Outcome) {
+        let output_bytes = match &outcome {
+            Outcome::Output { bytes, .. } => bytes.len(),
+            Outcome::Refused { .. } => 0,
+        };
+        let amounts = Amounts {
+            cpu_ns: u64::try_from(self.cost.as_nanos()).unwrap_or(u64::MAX),
+            bytes: (lease.body.len() + output_bytes) as u64,
+        };
         loop {
-            match self.queue.finish(lease, outcome.clone(), Instant::now() + ANSWER_WAIT).await {
+            match self.queue.finish(lease, outcome.clone(), amounts, Instant::now() + ANSWER_WAIT).await {
                 Ok(()) | Err(QueueError::Fenced) => return,
                 Err(error) => tracing::debug!(%error, id = %lease.id, "the result was not stored"),
             }

@@ -110,7 +110,7 @@ pub(super) async fn wrong_method(State(server): State<Arc<Server>>) -> ApiError 
 
 impl Server {
     /// Answers a request within its deadline; an error says which request it answers.
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
         headers: &HeaderMap,
         answer: impl AsyncFnOnce(Instant, Option<String>) -> Result<T, ApiError>,

@@ -6,7 +6,7 @@ mod types;
 pub use types::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueError};
 
 use super::protocol::{Progress, Request, Response};
-use super::state::{BlobRef, Grant, JobResult};
+use super::state::{Amounts, Batch, BlobRef, Grant, JobResult};
 use ask::Replicas;
 use bytes::Bytes;
 use sim::history::Digest;
@@ -153,8 +153,14 @@ impl QueueClient {
     ///
     /// # Errors
     /// [`QueueError::Fenced`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
-    pub async fn finish(&self, lease: &Lease, outcome: Outcome, deadline: Instant) -> Result<(), QueueError> {
-        let finish = |result| Request::Finish { key: lease.key.clone(), token: lease.token, result };
+    pub async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: Outcome,
+        amounts: Amounts,
+        deadline: Instant,
+    ) -> Result<(), QueueError> {
+        let finish = |result| Request::Finish { key: lease.key.clone(), token: lease.token, result, amounts };
         let response = match outcome {
             Outcome::Output { content_type, bytes } => {
                 let response = self.with_blob(bytes, deadline, |output| {
@@ -171,6 +177,40 @@ impl QueueClient {
             }
         };
         match response {
+            Response::Done => Ok(()),
+            other => Err(error_of(&other)),
+        }
+    }
+
+    /// Up to `most` of the oldest batches of uses that nobody has told the queue to forget. Linearizable.
+    ///
+    /// # Errors
+    /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
+    pub async fn unsent_uses(&self, most: u32, deadline: Instant) -> Result<Vec<Batch>, QueueError> {
+        match within(deadline, self.replicas.ask(|| Request::UnsentUses { most }, deadline)).await? {
+            Response::UnsentUses(batches) => Ok(batches),
+            other => Err(error_of(&other)),
+        }
+    }
+
+    /// Until when, in nanoseconds of the queue's time, all uses were given to the usage store. The queue's time goes on with
+    /// the question, though nothing else happens.
+    ///
+    /// # Errors
+    /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
+    pub async fn uses_complete_until(&self, deadline: Instant) -> Result<u64, QueueError> {
+        match within(deadline, self.replicas.ask(|| Request::CompleteUntil, deadline)).await? {
+            Response::CompleteUntil { ended_ns } => Ok(ended_ns),
+            other => Err(error_of(&other)),
+        }
+    }
+
+    /// Tells that the usage store has a batch. May be repeated.
+    ///
+    /// # Errors
+    /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
+    pub async fn forget_uses(&self, number: u64, deadline: Instant) -> Result<(), QueueError> {
+        match within(deadline, self.replicas.ask(|| Request::ForgetUses { number }, deadline)).await? {
             Response::Done => Ok(()),
             other => Err(error_of(&other)),
         }

@@ -2,7 +2,7 @@
 
 use super::client::Depth;
 use super::paxos::Replica;
-use super::state::{BlobRef, Grant, JobResult};
+use super::state::{Amounts, Batch, BlobRef, Grant, JobResult};
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Id};
 
@@ -60,6 +60,20 @@ pub enum Request {
         token: u64,
         /// With what; the output is stored.
         result: JobResult,
+        /// What it used.
+        amounts: Amounts,
+    },
+    /// Which uses does the usage store not have? The oldest batches. Linearizable.
+    UnsentUses {
+        /// How many at most.
+        most: u32,
+    },
+    /// Until when does the usage store have all uses? The queue's time goes on with it.
+    CompleteUntil,
+    /// The usage store has a batch.
+    ForgetUses {
+        /// Its number.
+        number: u64,
     },
     /// How far is a job?
     Status {
@@ -107,6 +121,13 @@ pub enum Response {
     Status(Option<Progress>),
     /// How many jobs there are.
     Depth(Depth),
+    /// The batches.
+    UnsentUses(Vec<Batch>),
+    /// The store was given all uses that ended before, in the queue's time.
+    CompleteUntil {
+        /// In nanoseconds.
+        ended_ns: u64,
+    },
 }
 
 /// How far a job is.

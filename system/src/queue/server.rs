@@ -12,9 +12,10 @@ mod replica;
 use super::log::{self, Durability, Log, LogError, Snapshot};
 use super::paxos::{Config, Durable, Paxos, Replica as Place};
 use super::protocol::{CLIENTS_PORT, PEERS_PORT, Request, Response};
-use super::state::{Limits, State};
+use super::state::{Batching, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
 use crate::rpc::{self, Incoming};
+use crate::{billing, usage};
 use disk::Save;
 use peers::{FromPeer, Peers};
 use replica::Replica;
@@ -48,6 +49,8 @@ struct Settings {
     limits: Limits,
     lease_ns: u64,
     election_timeout: Duration,
+    /// Whether somebody bills what is used.
+    billed: bool,
 }
 
 /// Why a replica's process ended.
@@ -263,9 +266,14 @@ impl Settings {
                 waiting_max: deployment.number("queue.max-waiting"),
                 deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
                 retention_ns: nanoseconds("queue.retention"),
+                batching: deployment.of_role(usage::ROLE).next().map(|_| Batching {
+                    lines_max: usize::try_from(deployment.number("usage.batch-lines")).unwrap_or(usize::MAX),
+                    wait_ns: nanoseconds("usage.batch-wait"),
+                }),
             },
             lease_ns: nanoseconds("queue.lease"),
             election_timeout: deployment.duration("queue.election-timeout"),
+            billed: deployment.of_role(billing::ROLE).next().is_some(),
         })
     }
 }

@@ -14,15 +14,18 @@ mod blobs;
 mod command;
 mod index;
 mod job;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
 pub use blobs::{AsOf, BLOB_WINDOW_NS, BlobRef};
 pub use command::{Command, Effect, Entry, JobResult, Reply};
 pub use job::{Grant, Job, Stage};
+pub use outbox::{Amounts, Batch, Batching, Line};
 
 use super::client::Depth;
 use blobs::Blobs;
+use outbox::Outbox;
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Id};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,8 @@ pub struct Limits {
     pub deliveries_max: u32,
     /// How long results and keys are remembered after a job's end.
     pub retention_ns: u64,
+    /// How uses are put together; none where nobody keeps accounts.
+    pub batching: Option<Batching>,
 }
 
 /// Jobs that were set aside are kept for somebody to look at: so many times as long as results.
@@ -64,6 +69,7 @@ struct Core {
     /// By their place in the queue.
     jobs: BTreeMap<u64, Job>,
     blobs: Blobs,
+    outbox: Outbox,
 }
 
 impl State {
@@ -120,7 +126,17 @@ impl State {
             }
             Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns),
             Command::GiveBack { key, token, delay_ns } => self.give_back(&key, token, delay_ns, effects),
-            Command::Finish { key, token, result } => self.finish(&key, token, result, effects),
+            Command::Finish { key, token, result, amounts } => {
+                self.finish(&key, token, result, amounts, effects)
+            }
+            Command::Pass => {
+                let now_ns = self.core.clock_ns;
+                Reply::CompleteUntil(self.core.outbox.oldest_ns().unwrap_or(now_ns))
+            }
+            Command::ForgetUses { number } => {
+                self.core.outbox.forget(number);
+                Reply::Done
+            }
         }
     }
 
@@ -192,7 +208,14 @@ impl State {
         Reply::Done
     }
 
-    fn finish(&mut self, key: &str, token: u64, result: JobResult, effects: &mut Vec<Effect>) -> Reply {
+    fn finish(
+        &mut self,
+        key: &str,
+        token: u64,
+        result: JobResult,
+        amounts: Amounts,
+        effects: &mut Vec<Effect>,
+    ) -> Reply {
         let Some((position, _)) = self.leased(key, token) else {
             let ended = self.job(key).is_some_and(|job| job.ended_by() == Some(token));
             return if ended { Reply::Done } else { Reply::Fenced };
@@ -209,6 +232,10 @@ impl State {
         let (id, key, body) = (job.id, job.key.clone(), job.body);
         self.drop_blob(body, effects);
         effects.push(Effect::Finished { id, position: self.core.position, output: digest, key });
+        if let (Some(batching), Some(_)) = (self.limits.batching, digest) {
+            self.core.outbox.add(Line { id, ended_ns, amounts }, ended_ns, batching);
+            effects.push(Effect::Used { id, amounts });
+        }
         Reply::Done
     }
 
@@ -230,6 +257,9 @@ impl State {
             }
         }
         self.core.blobs.forget_drops(self.core.clock_ns);
+        if let Some(batching) = self.limits.batching {
+            self.core.outbox.pass(self.core.clock_ns, batching);
+        }
     }
 
     fn return_or_set_aside(&mut self, position: u64, back: Stage, cause: &str, effects: &mut Vec<Effect>) {

@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) queue: u32,
     pub(crate) worker: u32,
     pub(crate) worker_memory_bytes: u64,
+    /// Nodes of each of the tiers that keep accounts, make bills and archive them.
+    pub(crate) accounts: u32,
     /// Simulated users, on a node of their own; none in the live world.
     pub(crate) clients: u32,
     pub(crate) rate_per_s: f64,
@@ -40,6 +42,7 @@ impl Setup {
             queue: 0,
             worker: 0,
             worker_memory_bytes: 4 << 30,
+            accounts: 0,
             clients: 0,
             rate_per_s: 0.0,
             settings: BTreeMap::new(),
@@ -54,6 +57,9 @@ impl Setup {
             ("api", self.api),
             ("queue", self.queue),
             ("worker", self.worker),
+            ("usage", self.accounts),
+            ("batch", self.accounts),
+            ("archive", self.accounts),
             ("tester", 1),
             (CLIENT_ROLE, users),
         ];

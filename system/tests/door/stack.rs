@@ -415,3 +415,60 @@ fn under_steady_load_everybody_gets_the_right_answer() {
     let drained = pick(&events, |_, fact| matches!(fact, Fact::Drained {}).then_some(()));
     assert_eq!(drained.len(), 1);
 }
+
+/// Asks until the answer is 200.
+async fn until_found(path: impl Fn(u32) -> String) -> Value {
+    for attempt in 0..200 {
+        let answer = get(&path(attempt)).of("api-1").await;
+        if answer.status() == 200 {
+            return serde_json::from_slice(answer.body()).unwrap();
+        }
+        assert_eq!(answer.status(), 404, "{answer:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it is never found");
+}
+
+#[test]
+fn what_a_customer_used_and_was_billed_is_to_be_read_at_the_door() {
+    let settings =
+        with(&[("usage.batch-wait", "200ms"), ("billing.period", "1s"), ("worker.conversion-cost", "10ms")]);
+    let setup = Setup { accounts: 3, settings, ..whole() };
+    let events = run(&setup, async |_| {
+        let picture = sample_image(SampleKind::Png, 1);
+        let answer = post("/v1/resize?w=24", picture.clone()).key("5.1").once_ready("api-1").await;
+        let bytes = picture.len() + answer.body().len();
+        // In whichever period it came to lie.
+        let invoice = until_found(|attempt| format!("/v1/bills/{}/5", attempt % 10)).await;
+        let line = serde_json::json!({ "job": "5.1", "cpu-ns": 10_000_000, "bytes": bytes });
+        assert_eq!(
+            (&invoice["lines"], &invoice["cpu-ns"]),
+            (&Value::from(vec![line]), &Value::from(10_000_000))
+        );
+        let usage = until_found(|_| "/v1/usage/5".to_owned()).await;
+        assert_eq!(usage, serde_json::json!({ "account": 5, "cpu-ns": 10_000_000, "bytes": bytes }));
+
+        for wrong in
+            ["/v1/usage/me", "/v1/usage/-1", "/v1/usage/4294967296", "/v1/bills/x/5", "/v1/bills/1/y"]
+        {
+            let answer = get(wrong).of("api-1").await;
+            assert_eq!(
+                (answer.status().as_u16(), code_of(&answer).as_str()),
+                (400, "bad-request"),
+                "{wrong}"
+            );
+        }
+        let answer = get("/v1/bills/0/77").of("api-2").await;
+        assert_eq!((answer.status().as_u16(), code_of(&answer).as_str()), (404, "not-found"));
+    });
+    assert_all_live(&events);
+}
+
+#[test]
+fn where_nobody_keeps_accounts_the_door_says_so() {
+    run(&whole(), async |_| {
+        ready("api-1").await;
+        let answer = get("/v1/usage/5").of("api-1").await;
+        assert_eq!((answer.status().as_u16(), code_of(&answer).as_str()), (404, "not-found"));
+    });
+}

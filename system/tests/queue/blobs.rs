@@ -1,6 +1,6 @@
 //! Bodies and outputs: kept on a majority, brought to those who missed them, thrown away in the end.
 
-use crate::system::queue::{JobStatus, NewJob, Outcome, QueueClient};
+use crate::system::queue::{Amounts, JobStatus, NewJob, Outcome, QueueClient};
 use crate::world::{Script, fault, in_seconds, on, plan, run, set, soon};
 use bytes::Bytes;
 use sim::fault::Inject;
@@ -21,7 +21,7 @@ async fn one(queue: &QueueClient, number: u32, length: usize) -> sim::history::D
     assert_eq!(lease.body, body);
     let bytes = Bytes::from(vec![!content; length]);
     let outcome = Outcome::Output { content_type: "text/plain".to_owned(), bytes };
-    queue.finish(&lease, outcome, in_seconds(20)).await.unwrap();
+    queue.finish(&lease, outcome, Amounts::default(), in_seconds(20)).await.unwrap();
     match queue.status(&lease.key, Duration::ZERO, in_seconds(20)).await.unwrap() {
         Some(JobStatus::Done { output, .. }) => output,
         other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! What clients and workers may count on.
 
-use crate::system::queue::{Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
+use crate::system::queue::{Amounts, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
 use crate::world::{Script, in_seconds, plan, run, set, soon};
 use bytes::Bytes;
 use sim::history::{Fact, Id};
@@ -60,7 +60,7 @@ fn the_same_key_is_the_same_job_and_another_body_is_refused() {
         assert_eq!(again, Enqueued { duplicate: true, ..first });
         assert_eq!(queue.enqueue(job(1, "b"), soon()).await, Err(QueueError::KeyReused));
         let lease = lease(&queue).await;
-        queue.finish(&lease, output("done"), soon()).await.unwrap();
+        queue.finish(&lease, output("done"), Amounts::default(), soon()).await.unwrap();
         let after = queue.enqueue(job(1, "a"), soon()).await.unwrap();
         assert_eq!(after, again, "also after its end");
     });
@@ -80,7 +80,7 @@ fn a_job_is_followed_from_its_place_in_the_queue_to_its_output() {
             sim::task::spawn(async move { queue.status("9.1", Duration::from_secs(5), in_seconds(9)).await })
         };
         sleep(Duration::from_millis(300)).await;
-        queue.finish(&lease, output("done"), soon()).await.unwrap();
+        queue.finish(&lease, output("done"), Amounts::default(), soon()).await.unwrap();
         let told = Instant::now();
         let Ok(Ok(Some(JobStatus::Done { content_type, output }))) = waiting.await else { panic!("done") };
         assert!(told.elapsed() < Duration::from_millis(50), "who waits for the end hears of it at once");
@@ -99,11 +99,17 @@ fn a_lease_that_expired_is_fenced_off_and_its_job_is_somebody_elses() {
         let new = lease(&queue).await;
         assert_eq!(new.delivery, 2, "handed out again when the first lease expired");
         assert!(new.token > old.token);
-        assert_eq!(queue.finish(&old, output("late"), soon()).await, Err(QueueError::Fenced));
+        assert_eq!(
+            queue.finish(&old, output("late"), Amounts::default(), soon()).await,
+            Err(QueueError::Fenced)
+        );
         assert_eq!(queue.extend(&old, soon()).await, Err(QueueError::Fenced));
-        queue.finish(&new, output("right"), soon()).await.unwrap();
-        queue.finish(&new, output("right"), soon()).await.unwrap();
-        assert_eq!(queue.finish(&old, output("late"), soon()).await, Err(QueueError::Fenced));
+        queue.finish(&new, output("right"), Amounts::default(), soon()).await.unwrap();
+        queue.finish(&new, output("right"), Amounts::default(), soon()).await.unwrap();
+        assert_eq!(
+            queue.finish(&old, output("late"), Amounts::default(), soon()).await,
+            Err(QueueError::Fenced)
+        );
     });
 }
 
@@ -116,7 +122,7 @@ fn a_lease_that_is_extended_lasts() {
             sleep(Duration::from_millis(700)).await;
             assert_eq!(queue.extend(&lease, soon()).await, Ok(Duration::from_secs(1)));
         }
-        queue.finish(&lease, output("done"), soon()).await.unwrap();
+        queue.finish(&lease, output("done"), Amounts::default(), soon()).await.unwrap();
     });
 }
 
@@ -134,7 +140,7 @@ fn poison_at_the_head_blocks_nobody_and_is_set_aside() {
                 queue.give_back(&lease, Duration::from_millis(100), soon()).await.unwrap();
                 sleep(Duration::from_millis(200)).await;
             } else {
-                queue.finish(&lease, output("done"), soon()).await.unwrap();
+                queue.finish(&lease, output("done"), Amounts::default(), soon()).await.unwrap();
             }
         }
         assert_eq!(deliveries, 5);
@@ -157,7 +163,7 @@ fn a_full_queue_takes_no_more_and_a_lease_waits_for_what_comes() {
         assert_eq!(all.iter().map(|lease| lease.key.as_str()).collect::<Vec<_>>(), ["9.1", "9.2", "9.3"]);
         for lease in &all {
             let refused = Outcome::Refused { status: 422, code: "no".to_owned(), message: "no".to_owned() };
-            queue.finish(lease, refused, soon()).await.unwrap();
+            queue.finish(lease, refused, Amounts::default(), soon()).await.unwrap();
         }
         let waiting = {
             let queue = queue.clone();
@@ -177,7 +183,7 @@ fn results_and_keys_are_forgotten_after_their_retention() {
     let plan = set(quick(7), "queue.retention", "3s");
     check(&plan, |queue| async move {
         queue.enqueue(job(1, "a"), soon()).await.unwrap();
-        queue.finish(&lease(&queue).await, output("done"), soon()).await.unwrap();
+        queue.finish(&lease(&queue).await, output("done"), Amounts::default(), soon()).await.unwrap();
         let status = queue.status("9.1", Duration::ZERO, soon()).await.unwrap();
         let Some(JobStatus::Done { output, .. }) = status else { panic!("{status:?}") };
         sleep(Duration::from_secs(4)).await;

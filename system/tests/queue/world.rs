@@ -102,7 +102,7 @@ pub(crate) async fn reverse(process: Process) {
             let bytes = lease.body.iter().rev().copied().collect::<Vec<_>>().into();
             let outcome = queue::Outcome::Output { content_type: "text/plain".to_owned(), bytes };
             // Where that fails, the lease expires and another tries.
-            let _ = queue.finish(&lease, outcome, in_seconds(8)).await;
+            let _ = queue.finish(&lease, outcome, queue::Amounts::default(), in_seconds(8)).await;
         }
     }
 }

@@ -108,6 +108,8 @@ pub struct Depth {
     pub done: u64,
     /// They were set aside.
     pub quarantined: u64,
+    /// Batches of uses that the usage store does not have.
+    pub unsent_uses: u64,
 }
 
 /// Why the queue did not do what it was asked.

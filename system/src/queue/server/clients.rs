@@ -49,16 +49,11 @@ enum Kind {
     Lease(LeaseRequest, usize),
 }
 
-/// A read to be confirmed.
-enum Read {
+/// A read: to be confirmed, and then to be answered.
+pub(super) enum Read {
     Status { key: String, until: Instant, back: Back },
     Depth(Back),
-}
-
-/// What is done when the state may be read.
-pub(super) enum Confirmed {
-    Status { key: String, until: Instant, back: Back },
-    Depth(Back),
+    UnsentUses { most: usize, back: Back },
 }
 
 enum Ticket {
@@ -86,6 +81,9 @@ impl Clients {
                 return Some(self.read(Read::Status { key, until: until(wait_ns), back }));
             }
             Request::Depth => return Some(self.read(Read::Depth(back))),
+            Request::UnsentUses { most } => {
+                return Some(self.read(Read::UnsentUses { most: most as usize, back }));
+            }
             Request::Lease { worker, attempt, most, wait_ns } => {
                 self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), deadline, back });
                 return None;
@@ -99,9 +97,11 @@ impl Clients {
             Request::GiveBack { key, token, delay_ns } => {
                 (Command::GiveBack { key, token, delay_ns }, Kind::Plain(back))
             }
-            Request::Finish { key, token, result } => {
-                (Command::Finish { key, token, result }, Kind::Plain(back))
+            Request::Finish { key, token, result, amounts } => {
+                (Command::Finish { key, token, result, amounts }, Kind::Plain(back))
             }
+            Request::CompleteUntil => (Command::Pass, Kind::Plain(back)),
+            Request::ForgetUses { number } => (Command::ForgetUses { number }, Kind::Plain(back)),
         };
         let pending = Pending { deadline, kind };
         if weight(&command) > COMMAND_BYTES_MAX {
@@ -121,11 +121,8 @@ impl Clients {
     }
 
     /// A read is confirmed.
-    pub(super) fn confirmed(&mut self, number: u64) -> Option<Confirmed> {
-        self.reads.remove(&number).map(|read| match read {
-            Read::Status { key, until, back } => Confirmed::Status { key, until, back },
-            Read::Depth(back) => Confirmed::Depth(back),
-        })
+    pub(super) fn confirmed(&mut self, number: u64) -> Option<Read> {
+        self.reads.remove(&number)
     }
 
     fn park(&mut self, request: LeaseRequest) {
@@ -299,7 +296,7 @@ impl Clients {
         let pendings = pendings.chain(gone.open.into_values().flat_map(|(_, pendings)| pendings));
         let backs = pendings.map(|pending| pending.kind.back());
         let backs = backs.chain(gone.reads.into_values().map(|read| match read {
-            Read::Status { back, .. } | Read::Depth(back) => back,
+            Read::Status { back, .. } | Read::Depth(back) | Read::UnsentUses { back, .. } => back,
         }));
         let backs = backs.chain(gone.tickets.into_values().map(|ticket| match ticket {
             Ticket::Lease(request) => request.back,
@@ -339,6 +336,7 @@ fn response(reply: Reply) -> Response {
         Reply::Overloaded => Response::Overloaded,
         Reply::BlobGone => Response::BlobGone,
         Reply::Leased(grants) => Response::Leased(grants),
+        Reply::CompleteUntil(ended_ns) => Response::CompleteUntil { ended_ns },
         Reply::Done => Response::Done,
         Reply::Fenced => Response::Fenced,
     }
@@ -365,6 +363,7 @@ fn weight(command: &Command) -> usize {
         Command::Enqueue { key, request, .. } => key.len() + request.len(),
         Command::Lease { worker, .. } => worker.len(),
         Command::Extend { key, .. } | Command::GiveBack { key, .. } => key.len(),
+        Command::Pass | Command::ForgetUses { .. } => 0,
         Command::Finish { key, result, .. } => {
             key.len()
                 + match result {

@@ -1,7 +1,7 @@
 //! One replica at work: the order, the state, the disk, peers and clients, joined. Does no I/O of its own, so that each
 //! event is dealt with at once and in full.
 
-use super::clients::{Clients, Confirmed, progress};
+use super::clients::{Clients, Read, progress};
 use super::disk::{LogWork, Save};
 use super::peers::{Assembly, FromPeer, Peers};
 use super::{Event, Settings};
@@ -11,6 +11,7 @@ use crate::queue::paxos::{Action, Paxos, Record, Replica as Place, Slot};
 use crate::queue::protocol::{Request, Response};
 use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
 use crate::rpc::Incoming;
+use crate::usage;
 use bytes::Bytes;
 use sim::history::{Digest, Fact};
 use sim::node::record;
@@ -207,6 +208,7 @@ impl Replica {
                 record(Fact::Finish { id, position, output });
                 self.ended(&key);
             }
+            Effect::Used { id, amounts } => usage::record_use(id, amounts, self.settings.billed),
             Effect::Quarantined { id, position, reason, key } => {
                 record(Fact::Quarantine { id, position, reason });
                 self.ended(&key);
@@ -225,8 +227,11 @@ impl Replica {
     /// A read may take place.
     fn read(&mut self, number: u64) {
         match self.clients.confirmed(number) {
-            Some(Confirmed::Depth(back)) => back.reply(Response::Depth(self.state.depth()), Bytes::new()),
-            Some(Confirmed::Status { key, until, back }) => {
+            Some(Read::Depth(back)) => back.reply(Response::Depth(self.state.depth()), Bytes::new()),
+            Some(Read::UnsentUses { most, back }) => {
+                back.reply(Response::UnsentUses(self.state.unsent_uses(most)), Bytes::new());
+            }
+            Some(Read::Status { key, until, back }) => {
                 let job = self.state.job(&key);
                 if job.is_some_and(|job| !job.is_over()) && until > Instant::now() {
                     // This moment is the read's; what is seen later only makes its answer better.

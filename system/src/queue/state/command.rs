@@ -1,5 +1,6 @@
 //! What goes into the state machine and what comes out.
 
+use super::outbox::Amounts;
 use super::{BlobRef, Grant};
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Id};
@@ -64,6 +65,15 @@ pub enum Command {
         token: u64,
         /// With what.
         result: JobResult,
+        /// What it used.
+        amounts: Amounts,
+    },
+    /// Pass time on, and say how far accounts are complete.
+    Pass,
+    /// Forget a batch of uses: the usage store has it.
+    ForgetUses {
+        /// The batch's number.
+        number: u64,
     },
 }
 
@@ -106,6 +116,8 @@ pub enum Reply {
     BlobGone,
     /// These jobs were handed out.
     Leased(Vec<Grant>),
+    /// The usage store was given all uses that ended before this, in the state's time.
+    CompleteUntil(u64),
     /// It is done.
     Done,
     /// The lease is over.
@@ -132,6 +144,13 @@ pub enum Effect {
         output: Option<Digest>,
         /// Its key.
         key: String,
+    },
+    /// A job's use was entered.
+    Used {
+        /// The job.
+        id: Id,
+        /// What it used.
+        amounts: Amounts,
     },
     /// A job was set aside.
     Quarantined {

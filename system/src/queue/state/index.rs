@@ -1,12 +1,17 @@
 //! What is kept beside the jobs to find them, and what others may ask.
 
-use super::{AsOf, Depth, Job, QUARANTINE_RETENTIONS, Stage, State};
+use super::{AsOf, Batch, Depth, Job, QUARANTINE_RETENTIONS, Stage, State};
 use sim::history::Digest;
 
 impl State {
     /// How many jobs there are.
     pub fn depth(&self) -> Depth {
-        self.depth
+        Depth { unsent_uses: self.core.outbox.batches(), ..self.depth }
+    }
+
+    /// The oldest batches of uses that the usage store does not have.
+    pub fn unsent_uses(&self, most: usize) -> Vec<Batch> {
+        self.core.outbox.oldest(most)
     }
 
     /// The job of `key`.
@@ -31,7 +36,8 @@ impl State {
 
     /// When, in the state's time, something ends by itself; none where nothing does.
     pub fn next_due_ns(&self) -> Option<u64> {
-        self.due.first().map(|(at_ns, _)| *at_ns)
+        let seals_ns = self.limits.batching.and_then(|batching| self.core.outbox.due_ns(batching));
+        self.due.first().map(|(at_ns, _)| *at_ns).into_iter().chain(seals_ns).min()
     }
 
     /// Whether a job needs the blob.

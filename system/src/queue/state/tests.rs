@@ -3,7 +3,9 @@
 use super::*;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { waiting_max: 6, deliveries_max: 3, retention_ns: 1_000 };
+const BATCHING: Batching = Batching { lines_max: 3, wait_ns: 300 };
+const LIMITS: Limits =
+    Limits { waiting_max: 6, deliveries_max: 3, retention_ns: 1_000, batching: Some(BATCHING) };
 
 /// When what ended at `ended_ns` is forgotten: after so many retentions, and then at the next full sixty-fourth.
 fn forgotten_ns(ended_ns: u64, retentions: u64) -> u64 {
@@ -136,6 +138,8 @@ struct Pair {
     model: Model,
     held: BTreeSet<Digest>,
     ended: Vec<String>,
+    /// The uses that were entered, by what each used of a core.
+    used: Vec<u64>,
 }
 
 impl Pair {
@@ -152,6 +156,7 @@ impl Pair {
                 Effect::Hold(digest) => assert!(self.held.insert(digest), "held twice"),
                 Effect::Drop { digest, .. } => assert!(self.held.remove(&digest), "dropped twice"),
                 Effect::Finished { key, .. } | Effect::Quarantined { key, .. } => self.ended.push(key),
+                Effect::Used { amounts, .. } => self.used.push(amounts.cpu_ns),
                 Effect::Enqueued { .. } => {}
             }
         }
@@ -209,7 +214,8 @@ impl Pair {
                 assert_eq!(self.state.encode(), bytes);
             }
         }
-        assert_eq!(self.state.depth(), self.model.depth());
+        let jobs = Depth { unsent_uses: 0, ..self.state.depth() };
+        assert_eq!(jobs, self.model.depth());
     }
 
     fn with_lease(&mut self, key: &str, token: u64, change: impl FnOnce(&mut Item, u64)) -> bool {
@@ -266,10 +272,13 @@ impl Pair {
             Some(output) => JobResult::Output { content_type: "image/png".to_owned(), output },
             None => JobResult::Refused { status: 422, code: "no".to_owned(), message: "no".to_owned() },
         };
-        let before = self.ended.len();
-        let reply = self.apply(0, Some(Command::Finish { key: key.to_owned(), token, result }));
+        let (before, used_before) = (self.ended.len(), self.used.len());
+        let amounts = Amounts { cpu_ns: token, bytes: 1 };
+        let reply = self.apply(0, Some(Command::Finish { key: key.to_owned(), token, result, amounts }));
         assert_eq!(reply, Some(if ended || repeated { Reply::Done } else { Reply::Fenced }));
         assert_eq!(self.ended.len() - before, usize::from(ended), "an effect once");
+        let uses = usize::from(ended && output.is_some());
+        assert_eq!(self.used.len() - used_before, uses, "what has an output is used, once");
         if let Some(At::Over { output: Some(digest), .. }) = self.model.find(key).map(|item| item.at.clone())
         {
             assert!(self.state.needs(digest), "an output that is remembered is kept");
@@ -283,8 +292,17 @@ proptest! {
     #[test]
     fn the_state_does_what_the_model_says(steps in proptest::collection::vec(doing(), 1..120)) {
         let (state, model) = (State::new(LIMITS), Model::default());
-        let mut pair = Pair { state, model, held: BTreeSet::new(), ended: Vec::new() };
+        let mut pair =
+            Pair { state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
         steps.into_iter().for_each(|step| pair.step(step));
+        // All uses are on their way in batches, in order, once the last has waited long enough.
+        pair.apply(BATCHING.wait_ns, None);
+        let batches = pair.state.unsent_uses(usize::MAX);
+        prop_assert!(batches.iter().all(|batch| (1..=BATCHING.lines_max).contains(&batch.lines.len())));
+        prop_assert!(batches.iter().map(|batch| batch.number).eq(0..pair.state.depth().unsent_uses));
+        let sent: Vec<u64> =
+            batches.iter().flat_map(|batch| &batch.lines).map(|line| line.amounts.cpu_ns).collect();
+        prop_assert_eq!(sent, pair.used);
     }
 
     #[test]
@@ -331,7 +349,7 @@ fn a_body_that_was_dropped_after_it_was_stored_is_asked_for_again() {
     // The only job that needs the same bytes ends in between.
     let token = lease(&mut state, 1)[0].token;
     let result = JobResult::Refused { status: 422, code: "no".to_owned(), message: "no".to_owned() };
-    let finish = Command::Finish { key: "1.1".to_owned(), token, result };
+    let finish = Command::Finish { key: "1.1".to_owned(), token, result, amounts: Amounts::default() };
     let mut effects = Vec::new();
     state.apply(Entry { elapsed_ns: 0, commands: vec![finish] }, &mut effects);
     assert!(effects.contains(&Effect::Drop { digest: stored.digest, position: 3 }));

@@ -1,0 +1,78 @@
+//! The doors to the accounts: what a customer used so far, and what it was billed for a period.
+
+use super::Server;
+use super::error::ApiError;
+use crate::archive::ArchiveError;
+use crate::billing::{Bill, object_of};
+use crate::usage::UsageError;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// `GET /v1/usage/{account}`: the sum of what the account used.
+pub(super) async fn usage(
+    State(server): State<Arc<Server>>,
+    path: Result<Path<u32>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let asked = server.answer(&headers, async |deadline, _| {
+        let Path(account) = path.map_err(|_| no_number("an account"))?;
+        let total = server.usage.total(account, deadline).await?;
+        Ok(Json(json!({ "account": account, "cpu-ns": total.cpu_ns, "bytes": total.bytes })))
+    });
+    asked.await
+}
+
+/// `GET /v1/bills/{period}/{account}`: the account's invoice for a period, each line with its job.
+pub(super) async fn invoice(
+    State(server): State<Arc<Server>>,
+    path: Result<Path<(u64, u32)>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let asked = server.answer(&headers, async |_, _| {
+        let Path((period, account)) = path.map_err(|_| no_number("a period and an account"))?;
+        let content = server.archive.get(&object_of(period)).await?;
+        let bill = content.and_then(|content| serde_json::from_slice::<Bill>(&content).ok());
+        let bill = bill.ok_or_else(|| nothing("this period is not billed yet"))?;
+        let (from_ns, until_ns) = (bill.from_ns, bill.until_ns);
+        let invoice = bill.invoices.into_iter().find(|invoice| invoice.account == account);
+        let invoice = invoice.ok_or_else(|| nothing("this account used nothing in this period"))?;
+        let line = |line: &crate::queue::Line| {
+            json!({ "job": line.id.to_string(), "cpu-ns": line.amounts.cpu_ns, "bytes": line.amounts.bytes })
+        };
+        let lines: Vec<Value> = invoice.lines.iter().map(line).collect();
+        let (cpu_ns, bytes) = (invoice.total.cpu_ns, invoice.total.bytes);
+        let period = json!({ "number": period, "from-ns": from_ns, "until-ns": until_ns });
+        Ok(Json(
+            json!({ "account": account, "period": period, "cpu-ns": cpu_ns, "bytes": bytes, "lines": lines }),
+        ))
+    });
+    asked.await
+}
+
+fn no_number(what: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad-request", format!("{what} is a whole number"))
+}
+
+fn nothing(text: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not-found", text)
+}
+
+impl From<UsageError> for ApiError {
+    fn from(error: UsageError) -> Self {
+        let (status, code) = match error {
+            UsageError::NoNodes => (StatusCode::NOT_FOUND, "not-found"),
+            UsageError::TooFew { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+    }
+}

@@ -1,0 +1,94 @@
+//! What a bill is.
+
+use crate::queue::{Amounts, Line};
+use crate::usage;
+use serde::{Deserialize, Serialize};
+
+/// All invoices of one period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Counts periods, from 0.
+    pub period: u64,
+    /// When it began and ended, in nanoseconds of the queue's time.
+    pub from_ns: u64,
+    /// The end is not of it.
+    pub until_ns: u64,
+    /// One for each customer who used something, by account.
+    pub invoices: Vec<Invoice>,
+}
+
+/// What one customer is to pay for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoice {
+    /// The customer.
+    pub account: u32,
+    /// The sum of the lines.
+    pub total: Amounts,
+    /// Each use, by job.
+    pub lines: Vec<Line>,
+}
+
+impl Bill {
+    /// Notes each use as billed.
+    pub(super) fn record(&self) {
+        for line in self.invoices.iter().flat_map(|invoice| &invoice.lines) {
+            usage::record_billed(line, self.period);
+        }
+    }
+}
+
+impl Invoice {
+    /// The invoices for these uses, by account.
+    pub(super) fn of(mut lines: Vec<Line>) -> Vec<Self> {
+        lines.sort_by_key(|line| (line.id, line.ended_ns));
+        let same_account = |one: &Line, other: &Line| one.id.client() == other.id.client();
+        let invoice = |lines: &[Line]| Self {
+            account: lines[0].id.client(),
+            total: lines.iter().map(|line| line.amounts).fold(Amounts::default(), Amounts::plus),
+            lines: lines.to_vec(),
+        };
+        lines.chunk_by(same_account).map(invoice).collect()
+    }
+}
+
+/// The archive's name for a period's bill.
+pub fn object_of(period: u64) -> String {
+    format!("bill-{period:012}")
+}
+
+/// The period whose bill has this name.
+pub(super) fn period_of(object: &str) -> Option<u64> {
+    object.strip_prefix("bill-")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sim::history::Id;
+
+    proptest! {
+        #[test]
+        fn invoices_hold_every_line_once_and_add_up(uses in proptest::collection::vec((0_u32..4, 0_u32..50, 0_u64..9), 0..40)) {
+            let line = |(account, operation, cpu_ns): &(u32, u32, u64)| {
+                let amounts = Amounts { cpu_ns: *cpu_ns, bytes: 1 };
+                Line { id: Id::new(*account, *operation), ended_ns: 0, amounts }
+            };
+            let lines: Vec<Line> = uses.iter().map(line).collect();
+            let invoices = Invoice::of(lines.clone());
+            prop_assert!(invoices.is_sorted_by_key(|invoice| invoice.account));
+            for invoice in &invoices {
+                let own = lines.iter().filter(|line| line.id.client() == invoice.account);
+                let sum = own.map(|line| line.amounts).fold(Amounts::default(), Amounts::plus);
+                prop_assert_eq!(invoice.total, sum);
+            }
+            prop_assert_eq!(invoices.iter().map(|invoice| invoice.lines.len()).sum::<usize>(), lines.len());
+        }
+    }
+
+    #[test]
+    fn a_bill_has_the_name_of_its_period() {
+        assert_eq!(period_of(&object_of(12)), Some(12));
+        assert_eq!(period_of("other"), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Who makes a period's bill.
+
+use super::bill::period_of;
+use super::{Bill, Invoice, Job, Node, Request, Response, TASK_WAIT, object_of, period_ns};
+use crate::archive::Archive;
+use crate::queue::QueueClient;
+use bytes::Bytes;
+use sim::history::Fact;
+use sim::stack::Deployment;
+use sim::time::{Instant, sleep};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the next period is looked at, on the average.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A bill is its first coordinator's to make; after so long, the next one's, and so on.
+const TAKE_OVER: Duration = Duration::from_secs(5);
+/// How long the queue may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(3);
+/// Batches of one map task.
+const SPLIT_BATCHES: usize = 8;
+/// How often a task is tried before the whole bill is begun anew.
+const ATTEMPTS: usize = 6;
+
+/// Reads all bills back from cold storage and notes what they hold, once everything is billed that was used until
+/// `last_ended_ns`; false before. Where nobody bills, there is nothing to read.
+pub(crate) async fn read_bills(deployment: &Arc<Deployment>, last_ended_ns: u64) -> bool {
+    if deployment.of_role(super::ROLE).next().is_none() {
+        return true;
+    }
+    // Time goes on in the queue only where somebody asks.
+    let asked = QueueClient::new(deployment).uses_complete_until(Instant::now() + ANSWER_WAIT).await;
+    let archive = Archive::new(deployment);
+    let Ok(names) = archive.names().await else { return false };
+    let periods: Vec<u64> = names.iter().filter_map(|name| period_of(name)).collect();
+    let billed_ns = (periods.len() as u64).saturating_mul(period_ns(deployment));
+    if asked.is_err() || billed_ns <= last_ended_ns {
+        return false;
+    }
+    for period in periods {
+        let Ok(Some(content)) = archive.get(&object_of(period)).await else { return false };
+        let Ok(bill) = serde_json::from_slice::<Bill>(&content) else { return false };
+        bill.record();
+    }
+    true
+}
+
+/// Makes bills for ever.
+pub(super) async fn run(node: Arc<Node>) {
+    let mut chance = sim::node::stream("billing");
+    let mut next = None;
+    let mut complete_since = None;
+    loop {
+        sleep(chance.duration(LOOK_EVERY / 2..LOOK_EVERY * 3 / 2)).await;
+        let Ok(names) = node.archive.names().await else { continue };
+        let period =
+            names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max().unwrap_or(0);
+        if next != Some(period) {
+            (next, complete_since) = (Some(period), None);
+        }
+        if complete_since.is_none() && node.is_complete(period).await {
+            complete_since = Some(Instant::now());
+        }
+        let Some(since) = complete_since else { continue };
+        // The first coordinator's neighbour waits once, the next one twice.
+        let count = node.remotes.len();
+        let first = usize::try_from(period % count as u64).expect("less than their number");
+        let turns = u32::try_from((node.me + count - first) % count).unwrap_or(u32::MAX);
+        if since.elapsed() >= TAKE_OVER.saturating_mul(turns) {
+            let job = Job { period, run: chance.next_u64() };
+            if let Some(bill) = node.make(job).await {
+                node.archive(&bill).await;
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Whether the usage store was given all uses of the period.
+    async fn is_complete(&self, period: u64) -> bool {
+        let until_ns = self.ends_ns(period);
+        let complete = self.queue.uses_complete_until(Instant::now() + ANSWER_WAIT).await;
+        complete.is_ok_and(|complete_ns| complete_ns >= until_ns)
+    }
+
+    fn ends_ns(&self, period: u64) -> u64 {
+        (period + 1).saturating_mul(self.period_ns)
+    }
+
+    /// The bill; none where too little answers.
+    async fn make(&self, job: Job) -> Option<Bill> {
+        let (from_ns, until_ns) = (job.period.saturating_mul(self.period_ns), self.ends_ns(job.period));
+        let deadline = Instant::now() + TASK_WAIT;
+        let batches: Vec<_> =
+            self.reader.ended(from_ns..until_ns, deadline).await.ok()?.into_iter().collect();
+        let parts = u32::try_from(self.remotes.len()).expect("a deployment has fewer than 2^32 nodes");
+        let maps: Vec<Request> = (0..)
+            .zip(batches.chunks(SPLIT_BATCHES))
+            .map(|(task, batches)| Request::Map {
+                job,
+                task,
+                parts,
+                from_ns,
+                until_ns,
+                batches: batches.to_vec(),
+            })
+            .collect();
+        let mut places = BTreeMap::new();
+        for (task, map) in (0..).zip(&maps) {
+            places.insert(task, self.map(map, task as usize).await?);
+        }
+        let mut invoices = Vec::new();
+        for part in 0..parts {
+            invoices.extend(self.reduce(job, part, &maps, &mut places).await?);
+        }
+        invoices.sort_by_key(|invoice: &Invoice| invoice.account);
+        Some(Bill { period: job.period, from_ns, until_ns, invoices })
+    }
+
+    /// Has some node do a map task, beginning with the one at `place`: the node that did.
+    async fn map(&self, map: &Request, place: usize) -> Option<u32> {
+        for attempt in 0..ATTEMPTS {
+            let place = (place + attempt) % self.remotes.len();
+            let done = self.ask(place, map.clone(), Instant::now() + TASK_WAIT).await;
+            if done == Some(Response::Mapped) {
+                return u32::try_from(place).ok();
+            }
+        }
+        None
+    }
+
+    /// Has some node reduce a part. Map tasks whose output is lost are done again, elsewhere.
+    async fn reduce(
+        &self,
+        job: Job,
+        part: u32,
+        maps: &[Request],
+        places: &mut BTreeMap<u32, u32>,
+    ) -> Option<Vec<Invoice>> {
+        for attempt in 0..ATTEMPTS {
+            let place = (part as usize + attempt) % self.remotes.len();
+            let maps_done = places.iter().map(|(task, place)| (*task, *place)).collect();
+            let reduce = Request::Reduce { job, part, maps: maps_done };
+            match self.ask(place, reduce, Instant::now() + TASK_WAIT).await {
+                Some(Response::Reduced(invoices)) => return Some(invoices),
+                Some(Response::Lost(tasks)) => {
+                    for task in tasks {
+                        let before = places.get(&task).copied().unwrap_or_default();
+                        let place = self.map(maps.get(task as usize)?, before as usize + 1).await?;
+                        places.insert(task, place);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Puts the bill into cold storage, where it takes effect.
+    async fn archive(&self, bill: &Bill) {
+        let content = serde_json::to_vec(bill).expect("a bill is JSON");
+        match self.archive.put(&object_of(bill.period), &Bytes::from(content)).await {
+            Ok(()) => bill.record(),
+            Err(error) => {
+                sim::node::record(Fact::Note {
+                    text: format!("period {} is not billed: {error}", bill.period),
+                });
+            }
+        }
+    }
+}

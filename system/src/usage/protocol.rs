@@ -1,0 +1,94 @@
+//! What nodes of the tier ask of each other, and readers of them.
+
+use crate::queue::{Amounts, Line};
+use serde::{Deserialize, Serialize};
+use sim::history::Digest;
+
+/// A batch's name: equal names, equal content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The queue's number.
+    pub number: u64,
+    /// 0; where batches are not to be known again, a number that nobody else draws.
+    pub attempt: u64,
+}
+
+/// A batch and its name.
+pub(super) type Named = (Key, Vec<Line>);
+
+/// What is asked. Asking twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// Keep a batch.
+    Put {
+        /// Its name.
+        key: Key,
+        /// Its uses.
+        lines: Vec<Line>,
+        /// The owner that this node stands in for.
+        hint: Option<u32>,
+    },
+    /// Give batches.
+    Get(Vec<Key>),
+    /// Get a batch from another node, since this one owns it and a reader saw it there.
+    Fetch {
+        /// Its name.
+        key: Key,
+        /// Who has it.
+        from: u32,
+    },
+    /// Is what both own the same?
+    Compare {
+        /// Who asks.
+        from: u32,
+        /// The hash of what it has.
+        root: Digest,
+    },
+    /// Which batches of these ranges, of those that both own, are there?
+    Keys {
+        /// Who asks.
+        from: u32,
+        /// The ranges.
+        ranges: Vec<u64>,
+    },
+    /// What is an account's part of each batch?
+    Total {
+        /// The account.
+        account: u32,
+    },
+    /// Which batches have uses that ended in this time, of the queue?
+    Ended {
+        /// From, in nanoseconds.
+        from_ns: u64,
+        /// Until, this moment left out.
+        until_ns: u64,
+    },
+    /// Which accounts are there, and is anything left to do?
+    Accounts,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Response {
+    /// It is durable.
+    Stored,
+    /// The batches, of those that are there.
+    Batches(Vec<Named>),
+    /// It is.
+    Same,
+    /// It is not: the hash of each range.
+    Ranges(Vec<(u64, Digest)>),
+    /// The names.
+    Keys(Vec<Key>),
+    /// The parts.
+    Parts(Vec<(Key, Amounts)>),
+    /// The accounts.
+    Accounts {
+        /// All that are in some batch.
+        accounts: Vec<u32>,
+        /// When the last use ended, in the queue's time.
+        last_ended_ns: u64,
+        /// Whether no hint waits for its owner and all other nodes were last found to hold the same.
+        settled: bool,
+    },
+}

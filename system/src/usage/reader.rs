@@ -1,0 +1,166 @@
+//! Sums of accounts, read from enough nodes, which are told what they miss.
+
+use super::protocol::{Key, Request, Response};
+use super::ring::Ring;
+use super::{BYTES_LEDGER, CPU_LEDGER, PATIENCE, PORT, Settings};
+use crate::queue::{Amounts, Line};
+use crate::rpc::{self, Remote};
+use bytes::Bytes;
+use sim::history::Fact;
+use sim::stack::Deployment;
+use sim::time::{Instant, timeout};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// What an account used in all, as far as the store knows.
+pub type Total = Amounts;
+
+/// What the tier holds when it is at rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// All accounts that used something.
+    pub accounts: BTreeSet<u32>,
+    /// When the last use ended, in nanoseconds of the queue's time.
+    pub last_ended_ns: u64,
+}
+
+/// Why there is no sum.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// The plan has no node of this tier.
+    #[error("nobody keeps accounts here: the plan has no node of the role `usage`")]
+    NoNodes,
+    /// Too few nodes answered in time to be sure of having seen everything.
+    #[error("{answered} nodes answered, and {needed} are needed: try again later")]
+    TooFew {
+        /// How many did.
+        answered: usize,
+        /// How many must.
+        needed: usize,
+    },
+}
+
+/// A way to the accounts.
+pub struct UsageReader {
+    remotes: Vec<Remote<Request, Response>>,
+    ring: Ring,
+    /// Nodes that must answer, so that R owners of every batch have.
+    needed: usize,
+}
+
+impl UsageReader {
+    /// The accounts of `deployment`. Opens no connection yet.
+    pub fn new(deployment: &Deployment) -> Self {
+        let settings = Settings::of(deployment);
+        let remotes = settings.nodes.iter().map(|name| Remote::new(name, PORT, PATIENCE)).collect();
+        let needed =
+            settings.nodes.len().saturating_sub(settings.copies - settings.read_acks.min(settings.copies));
+        Self { remotes, ring: Ring::new(&settings.nodes, settings.copies), needed }
+    }
+
+    /// What `account` used. Holds every use whose batch was kept before the question, where R + W > N.
+    ///
+    /// # Errors
+    /// Where too few nodes answer until the deadline.
+    pub async fn total(&self, account: u32, deadline: Instant) -> Result<Total, UsageError> {
+        let question = Instant::now().as_nanos();
+        for ledger in [CPU_LEDGER, BYTES_LEDGER] {
+            sim::node::record(Fact::AskTotal { ledger: ledger.to_owned(), account, question });
+        }
+        let total = self.read(account, deadline).await?;
+        for (ledger, amount) in super::in_ledgers(total) {
+            sim::node::record(Fact::Total { ledger, account, question, amount });
+        }
+        Ok(total)
+    }
+
+    async fn read(&self, account: u32, deadline: Instant) -> Result<Total, UsageError> {
+        let mut batches: BTreeMap<Key, (Amounts, BTreeSet<usize>)> = BTreeMap::new();
+        let mut answered = BTreeSet::new();
+        for (place, response) in self.ask_all(&Request::Total { account }, self.needed, deadline).await? {
+            answered.insert(place);
+            let Response::Parts(parts) = response else { continue };
+            for (key, amounts) in parts {
+                batches.entry(key).or_insert_with(|| (amounts, BTreeSet::new())).1.insert(place);
+            }
+        }
+        for (key, (_, holders)) in &batches {
+            let Some(from) = holders.first().and_then(|place| u32::try_from(*place).ok()) else { continue };
+            let owners = self.ring.owners(*key).into_iter();
+            for lacking in owners.filter(|owner| answered.contains(owner) && !holders.contains(owner)) {
+                self.remotes[lacking].tell(Request::Fetch { key: *key, from }, Bytes::new());
+            }
+        }
+        Ok(batches.into_values().map(|(amounts, _)| amounts).fold(Amounts::default(), Amounts::plus))
+    }
+
+    /// All accounts, once nothing is on its way between the nodes any more; none before.
+    ///
+    /// # Errors
+    /// Where a node does not answer until the deadline.
+    pub async fn settled(&self, deadline: Instant) -> Result<Option<Settled>, UsageError> {
+        let mut all = Settled::default();
+        for (_, response) in self.ask_all(&Request::Accounts, self.remotes.len(), deadline).await? {
+            let Response::Accounts { accounts, last_ended_ns, settled: true } = response else {
+                return Ok(None);
+            };
+            all.accounts.extend(accounts);
+            all.last_ended_ns = all.last_ended_ns.max(last_ended_ns);
+        }
+        Ok(Some(all))
+    }
+
+    /// The batches with uses that ended in this time of the queue, each with a node that has it. All of them, where the
+    /// queue says that the store was given all and R + W > N.
+    ///
+    /// # Errors
+    /// Where too few nodes answer until the deadline.
+    pub async fn ended(
+        &self,
+        time_ns: Range<u64>,
+        deadline: Instant,
+    ) -> Result<BTreeMap<Key, u32>, UsageError> {
+        let asked = Request::Ended { from_ns: time_ns.start, until_ns: time_ns.end };
+        let mut batches = BTreeMap::new();
+        for (place, response) in self.ask_all(&asked, self.needed, deadline).await? {
+            let Response::Keys(keys) = response else { continue };
+            let place = u32::try_from(place).expect("a deployment has fewer than 2^32 nodes");
+            for key in keys {
+                batches.entry(key).or_insert(place);
+            }
+        }
+        Ok(batches)
+    }
+
+    /// The uses of a batch that node `place` has; none where it does not answer, or does not have it any more.
+    pub async fn batch(&self, key: Key, place: u32, deadline: Instant) -> Option<Vec<Line>> {
+        let call = self.remotes.get(place as usize)?.call(Request::Get(vec![key]), Bytes::new(), deadline);
+        match timeout(deadline - Instant::now(), call).await.ok()?.ok()?.0 {
+            Response::Batches(mut batches) => batches.pop().map(|(_, lines)| lines),
+            _ => None,
+        }
+    }
+
+    /// The answers of `needed` nodes, the quickest, with their places.
+    async fn ask_all(
+        &self,
+        request: &Request,
+        needed: usize,
+        deadline: Instant,
+    ) -> Result<Vec<(usize, Response)>, UsageError> {
+        if self.remotes.is_empty() {
+            return Err(UsageError::NoNodes);
+        }
+        let call = |remote: &Remote<_, _>| Some(remote.call(request.clone(), Bytes::new(), deadline));
+        let mut calls: Vec<_> = self.remotes.iter().map(call).collect();
+        let mut answers = Vec::new();
+        while answers.len() < needed {
+            match timeout(deadline - Instant::now(), rpc::next_answer(&mut calls)).await {
+                Ok(Some((place, Ok((response, _))))) => answers.push((place, response)),
+                Ok(Some((_, Err(_)))) => {}
+                Ok(None) | Err(_) => return Err(UsageError::TooFew { answered: answers.len(), needed }),
+            }
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,234 @@
+//! The batches of one node: a set in memory over a file that is only ever added to.
+
+use super::protocol::{Key, Named};
+use crate::queue::{Amounts, Line};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use sim::fs::{self, File};
+use sim::history::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const DIRECTORY: &str = "/usage";
+const PATH: &str = "/usage/batches.log";
+/// Length and check, before each record.
+const HEAD_BYTES: usize = 8;
+/// No record is longer: a length above this is damage.
+const RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+enum Record {
+    /// A batch, and the owner that this node stands in for.
+    Hold { key: Key, lines: Vec<Line>, hint: Option<u32> },
+    /// A batch that its owner has now.
+    Give { key: Key },
+}
+
+/// What is known of a batch.
+pub(super) struct Held {
+    lines: Vec<Line>,
+    hint: Option<u32>,
+    /// Of its uses.
+    pub(super) digest: Digest,
+}
+
+/// One node's batches.
+pub(super) struct Store {
+    held: Mutex<BTreeMap<Key, Held>>,
+    log: tokio::sync::Mutex<Log>,
+}
+
+struct Log {
+    file: File,
+    end: u64,
+}
+
+impl Store {
+    /// Opens the store, or makes an empty one. What was not written to its end is cut off; where that is no torn end, but
+    /// damage, also in words.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub(super) async fn open() -> io::Result<(Self, Option<String>)> {
+        fs::create_dir_all(DIRECTORY).await?;
+        fs::sync_dir("/").await?;
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).open(PATH).await?;
+        fs::sync_dir(DIRECTORY).await?;
+        let bytes = fs::read(PATH).await?;
+        let (mut held, mut end) = (BTreeMap::new(), 0);
+        while let Some((record, length)) = read_record(&bytes[end..]) {
+            apply(&mut held, record);
+            end += length;
+        }
+        let damage = has_record(&bytes[end..]).then(|| {
+            format!("`{PATH}` is damaged at byte {end}: what follows is to be had from the other owners")
+        });
+        if end < bytes.len() {
+            file.set_len(end as u64).await?;
+        }
+        // What was read may have been in the cache only.
+        file.sync_all().await?;
+        let log = tokio::sync::Mutex::new(Log { file, end: end as u64 });
+        Ok((Self { held: Mutex::new(held), log }, damage))
+    }
+
+    /// Keeps a batch, durably; false where it was there already. An owner's copy takes the place of a stand-in's.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub(super) async fn put(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> io::Result<bool> {
+        let mut log = self.log.lock().await;
+        if self.lock().get(&key).is_some_and(|held| held.hint.is_none() || hint.is_some()) {
+            return Ok(false);
+        }
+        let record = Record::Hold { key, lines, hint };
+        log.append(&record).await?;
+        apply(&mut self.lock(), record);
+        Ok(true)
+    }
+
+    /// Forgets a batch that it stood in for: the owner has it.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub(super) async fn give(&self, key: Key) -> io::Result<()> {
+        let mut log = self.log.lock().await;
+        if self.lock().get(&key).is_none_or(|held| held.hint.is_none()) {
+            return Ok(());
+        }
+        let record = Record::Give { key };
+        log.append(&record).await?;
+        apply(&mut self.lock(), record);
+        Ok(())
+    }
+
+    /// Those of these batches that are here.
+    pub(super) fn get(&self, keys: &[Key]) -> Vec<Named> {
+        let held = self.lock();
+        keys.iter().filter_map(|key| Some((*key, held.get(key)?.lines.clone()))).collect()
+    }
+
+    /// Batches that wait for their owners.
+    pub(super) fn hints(&self) -> Vec<(Key, u32)> {
+        self.lock().iter().filter_map(|(key, held)| Some((*key, held.hint?))).collect()
+    }
+
+    /// What an account used, by batch.
+    pub(super) fn parts(&self, account: u32) -> Vec<(Key, Amounts)> {
+        let held = self.lock();
+        let part = |(key, held): (&Key, &Held)| {
+            let lines = held.lines.iter().filter(|line| line.id.client() == account);
+            lines.map(|line| line.amounts).reduce(Amounts::plus).map(|amounts| (*key, amounts))
+        };
+        held.iter().filter_map(part).collect()
+    }
+
+    /// All accounts that used something, and when the last use ended.
+    pub(super) fn accounts(&self) -> (Vec<u32>, u64) {
+        let held = self.lock();
+        let lines = || held.values().flat_map(|held| &held.lines);
+        let accounts: BTreeSet<u32> = lines().map(|line| line.id.client()).collect();
+        (accounts.into_iter().collect(), lines().map(|line| line.ended_ns).max().unwrap_or(0))
+    }
+
+    /// Batches with a use that ended in this time.
+    pub(super) fn ended(&self, time_ns: &Range<u64>) -> Vec<Key> {
+        let held = self.lock();
+        let has = |held: &Held| held.lines.iter().any(|line| time_ns.contains(&line.ended_ns));
+        held.iter().filter(|(_, held)| has(held)).map(|(key, _)| *key).collect()
+    }
+
+    /// Calls `see` with each batch that is not held for somebody else, in order.
+    pub(super) fn each_own(&self, mut see: impl FnMut(Key, &Held)) {
+        self.lock().iter().filter(|(_, held)| held.hint.is_none()).for_each(|(key, held)| see(*key, held));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    async fn append(&mut self, record: &Record) -> io::Result<()> {
+        let bytes = write_record(record);
+        let length = bytes.len() as u64;
+        self.file.write_at(self.end, bytes).await?;
+        self.file.sync_data().await?;
+        self.end += length;
+        Ok(())
+    }
+}
+
+fn apply(held: &mut BTreeMap<Key, Held>, record: Record) {
+    match record {
+        Record::Hold { key, lines, hint } => {
+            let bytes = postcard::to_allocvec(&lines).expect("lines have no types that postcard lacks");
+            held.insert(key, Held { lines, hint, digest: Digest::of(&bytes) });
+        }
+        Record::Give { key } => {
+            held.remove(&key);
+        }
+    }
+}
+
+fn write_record(record: &Record) -> Bytes {
+    let payload = postcard::to_allocvec(record).expect("records have no types that postcard lacks");
+    let mut bytes = BytesMut::with_capacity(HEAD_BYTES + payload.len());
+    bytes.put_u32_le(u32::try_from(payload.len()).expect("a batch is far smaller"));
+    bytes.put_u32_le(crc32fast::hash(&payload));
+    bytes.put_slice(&payload);
+    bytes.freeze()
+}
+
+/// The first record of `bytes` and its length; none where there is no whole one.
+fn read_record(bytes: &[u8]) -> Option<(Record, usize)> {
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let check = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+    let payload = bytes.get(HEAD_BYTES..)?.get(..length).filter(|_| length <= RECORD_BYTES_MAX)?;
+    if length == 0 || crc32fast::hash(payload) != check {
+        return None;
+    }
+    Some((postcard::from_bytes(payload).ok()?, HEAD_BYTES + length))
+}
+
+/// Whether a whole record begins anywhere in `bytes`: then what is before it is damage, and no torn end.
+fn has_record(bytes: &[u8]) -> bool {
+    (1..bytes.len()).any(|start| read_record(&bytes[start..]).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sim::history::Id;
+
+    fn record(number: u64) -> Record {
+        let amounts = Amounts { cpu_ns: number, bytes: 1 };
+        let lines = vec![Line { id: Id::new(1, 2), ended_ns: 5, amounts }];
+        Record::Hold { key: Key { number, attempt: 0 }, lines, hint: None }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_read_as_what_nobody_wrote(mut bytes: Vec<u8>, flip in 0_usize..40) {
+            prop_assert!(read_record(&bytes).is_none());
+            bytes = write_record(&record(7)).to_vec();
+            let place = flip % bytes.len();
+            bytes[place] ^= 1 << (flip % 8);
+            prop_assert!(read_record(&bytes).is_none());
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_no_damage_and_a_hole_is() {
+        let whole = write_record(&record(1));
+        assert!(!has_record(&whole[..whole.len() - 1]));
+        let mut hole = whole.to_vec();
+        hole[10] ^= 1;
+        hole.extend_from_slice(&whole);
+        assert!(has_record(&hole));
+    }
+}

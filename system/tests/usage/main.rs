@@ -1,0 +1,185 @@
+//! The accounts: each use once, exact in the end, whatever became of some of the nodes meanwhile.
+#![cfg(not(live))]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use hogwash_system as system;
+use sim::fault::{Cut, Fault, Inject, On};
+use sim::history::{Event, Fact, Id, Observer};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use system::ImageStack;
+
+const USAGE: [&str; 5] = ["usage-1", "usage-2", "usage-3", "usage-4", "usage-5"];
+
+fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
+    let node = |role: &str, index: u32| NodePlan {
+        name: format!("{role}-{index}"),
+        role: role.to_owned(),
+        cores: 4,
+        memory_bytes: 8 << 30,
+        domains: BTreeMap::new(),
+        clock_offset_ns: 0,
+        clock_drift_parts_per_million: 0.0,
+    };
+    let roles =
+        [("api", 1), ("queue", 3), ("worker", 2), ("usage", 5), ("batch", 3), ("archive", 3), ("client", 1)];
+    Plan {
+        version: PLAN_VERSION,
+        stack: "image".to_owned(),
+        scenario: "test/usage".to_owned(),
+        variant: None,
+        seed,
+        duration_ns: 20_000_000_000,
+        drain_ns: 60_000_000_000,
+        expect: BTreeMap::new(),
+        settings: [("usage.batch-lines", "4"), ("billing.period", "7s")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        workload: Workload { clients: 3, rate_per_s: 4.0, only: None },
+        network: NetworkPlan::default(),
+        disk: DiskPlan::default(),
+        nodes: roles
+            .iter()
+            .flat_map(|(role, count)| (1..=*count).map(move |index| node(role, index)))
+            .collect(),
+        faults,
+    }
+}
+
+fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
+    let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
+    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, shared: None, inject }
+}
+
+fn on(names: &[&str]) -> On {
+    On { nodes: names.iter().map(|name| (*name).to_owned()).collect() }
+}
+
+struct Keep(Arc<Mutex<Vec<Event>>>);
+
+impl Observer for Keep {
+    fn observe(&mut self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+type Account = (String, u32);
+
+/// What a run says of the accounts.
+#[derive(Debug, Default)]
+struct Accounts {
+    /// What was used, and what was entered, by ledger and account.
+    used: BTreeMap<Account, u64>,
+    counted: BTreeMap<Account, u64>,
+    /// The last sum that somebody read; bills have none but their lines.
+    read: BTreeMap<Account, u64>,
+    /// Jobs that were entered more than once.
+    twice: BTreeSet<Id>,
+    drained: bool,
+}
+
+fn run(plan: &Plan) -> Accounts {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(Keep(events.clone()))];
+    sim::world::run(plan, Arc::new(ImageStack), None, observers).unwrap();
+    let events = std::mem::take(&mut *events.lock().unwrap());
+    let mut accounts = Accounts::default();
+    let (mut uses, mut entries) = (BTreeSet::new(), BTreeMap::new());
+    for event in events {
+        match event.fact {
+            Fact::Use { ledger, account, id, amount } if uses.insert((ledger.clone(), id)) => {
+                *accounts.used.entry((ledger, account)).or_default() += amount;
+            }
+            Fact::Count { ledger, account, id, amount, position } => {
+                match entries.insert((ledger.clone(), id), position) {
+                    None => *accounts.counted.entry((ledger, account)).or_default() += amount,
+                    Some(before) if before == position => {}
+                    Some(_) => drop(accounts.twice.insert(id)),
+                }
+            }
+            Fact::Total { ledger, account, amount, .. } => {
+                accounts.read.insert((ledger, account), amount);
+            }
+            Fact::Drained {} => accounts.drained = true,
+            Fact::Panic { message } => panic!("{message}"),
+            _ => {}
+        }
+    }
+    accounts
+}
+
+impl Accounts {
+    fn check(&self) {
+        assert!(self.drained, "{self:?}");
+        assert!(self.used.len() >= 8, "four ledgers, some customers: {self:?}");
+        assert_eq!(self.counted, self.used, "every use once, in the store and on the bills");
+        let mut sums = self.used.clone();
+        sums.retain(|(ledger, _), _| !ledger.starts_with("billed-"));
+        assert_eq!(self.read, sums, "every sum is exact");
+        assert_eq!(self.twice, BTreeSet::new());
+    }
+}
+
+#[test]
+fn on_an_ordinary_day_accounts_are_exact() {
+    let first = run(&plan(1, Vec::new()));
+    first.check();
+    let cpu_ns: Vec<u64> =
+        first.used.iter().filter(|((ledger, _), _)| ledger == "cpu-ns").map(|(_, sum)| *sum).collect();
+    assert!(cpu_ns.iter().all(|sum| *sum > 0 && sum % 100_000_000 == 0), "100 ms each: {cpu_ns:?}");
+}
+
+#[test]
+fn accounts_are_exact_though_nodes_of_every_tier_go_and_come_back() {
+    for seed in 1..=3 {
+        run(&plan(
+            seed,
+            vec![
+                fault(3, 9, Inject::PowerLoss(on(&["usage-1", "usage-2"]))),
+                fault(6, 12, Inject::Crash(on(&["usage-3", "queue-1"]))),
+                fault(13, 16, Inject::PowerLoss(on(&["queue-1", "queue-2", "queue-3"]))),
+                fault(14, 18, Inject::Crash(on(&["worker-1", "batch-1"]))),
+                fault(15, 19, Inject::PowerLoss(on(&["batch-2", "archive-1"]))),
+            ],
+        ))
+        .check();
+    }
+}
+
+#[test]
+fn accounts_are_exact_though_the_nodes_were_cut_in_two() {
+    for seed in 1..=3 {
+        let cut = |from: &[&str], to: &[&str]| {
+            Inject::Cut(Cut { from: on(from).nodes, to: on(to).nodes, both_ways: true })
+        };
+        run(&plan(
+            seed,
+            vec![
+                fault(3, 10, cut(&USAGE[..2], &USAGE[2..])),
+                fault(6, 15, cut(&["queue-1"], &USAGE)),
+                fault(12, 18, cut(&USAGE[..4], &USAGE[4..])),
+            ],
+        ))
+        .check();
+    }
+}
+
+#[test]
+fn without_stand_ins_accounts_wait_and_are_exact_all_the_same() {
+    let mut plan = plan(4, vec![fault(3, 15, Inject::Crash(on(&["usage-1", "usage-2", "usage-3"])))]);
+    plan.settings.insert("usage.hinted-handoff".to_owned(), "false".to_owned());
+    run(&plan).check();
+}
+
+#[test]
+fn batches_that_are_not_known_again_are_billed_twice() {
+    let wrong = (1..=3).any(|seed| {
+        let most = Inject::Crash(on(&USAGE[1..]));
+        let mut plan = plan(seed, vec![fault(5, 12, most)]);
+        plan.settings.insert("usage.idempotent-batches".to_owned(), "false".to_owned());
+        let accounts = run(&plan);
+        accounts.read.iter().any(|(account, sum)| sum > &accounts.used[account])
+    });
+    assert!(wrong, "what a number is good for");
+}
