@@ -12,6 +12,13 @@ use std::fmt;
 pub enum Bound {
     /// Of those nodes' disks, fewer than half lose what was synced.
     MinorityOfDisks(Keepers),
+    /// Of those nodes' disks, at most so many lose what was synced.
+    Disks {
+        /// Whose.
+        of: Keepers,
+        /// The most.
+        most: usize,
+    },
     /// No clock runs faster or slower than true time by more than this.
     ClockDrift {
         /// The most, in parts per million.
@@ -19,6 +26,16 @@ pub enum Bound {
     },
     /// No process stands still for longer.
     Pause {
+        /// The longest, in nanoseconds.
+        ns_max: u64,
+    },
+    /// No link is cut, slowed down or lossy for longer.
+    Cut {
+        /// The longest, in nanoseconds.
+        ns_max: u64,
+    },
+    /// No process is down for longer, by a crash or for want of power.
+    Down {
         /// The longest, in nanoseconds.
         ns_max: u64,
     },
@@ -77,11 +94,18 @@ impl fmt::Display for Bound {
             Self::MinorityOfDisks(keepers) => {
                 write!(formatter, "synced data lost on fewer than half of {keepers}")
             }
+            Self::Disks { of, most } => write!(formatter, "synced data lost on {most} of {of}"),
             Self::ClockDrift { parts_per_million_max } => {
                 write!(formatter, "clocks that drift by up to {parts_per_million_max} parts per million")
             }
             Self::Pause { ns_max } => {
                 write!(formatter, "processes that stand still for up to {}", duration_text::readable(*ns_max))
+            }
+            Self::Cut { ns_max } => {
+                write!(formatter, "links that fail for up to {}", duration_text::readable(*ns_max))
+            }
+            Self::Down { ns_max } => {
+                write!(formatter, "processes that are down for up to {}", duration_text::readable(*ns_max))
             }
         }
     }
@@ -123,18 +147,28 @@ impl Damage {
     /// What went past `bound`, in words; none where nothing did.
     pub(crate) fn past(&self, bound: Bound) -> Option<String> {
         match bound {
-            Bound::MinorityOfDisks(keepers) => self.disks_past(keepers),
+            Bound::MinorityOfDisks(keepers) => self.disks_past(keepers, |lost, of| 2 * lost >= of),
+            Bound::Disks { of, most } => self.disks_past(of, |lost, _| lost > most),
             Bound::ClockDrift { parts_per_million_max } => self.drift_past(parts_per_million_max.into()),
             Bound::Pause { ns_max } => {
-                let pauses = self.injected().filter(|(_, _, inject)| matches!(inject, Inject::Pause(_)));
-                let longest = pauses.map(|(nodes, length_ns, _)| (length_ns, nodes)).max()?;
-                let (length_ns, nodes) = Some(longest).filter(|(length_ns, _)| *length_ns > ns_max)?;
-                Some(format!("{nodes} stood still for {}", duration_text::readable(length_ns)))
+                self.longer_than(ns_max, "stood still", |inject| matches!(inject, Inject::Pause(_)))
             }
+            Bound::Cut { ns_max } => self.longer_than(ns_max, "had bad links", |inject| {
+                matches!(inject, Inject::Cut(_) | Inject::Delay(_) | Inject::Loss(_))
+            }),
+            Bound::Down { ns_max } => self.longer_than(ns_max, "were down", |inject| {
+                matches!(inject, Inject::Crash(_) | Inject::PowerLoss(_))
+            }),
         }
     }
 
-    fn disks_past(&self, keepers: Keepers) -> Option<String> {
+    fn longer_than(&self, ns_max: u64, what: &str, is_such: impl Fn(&Inject) -> bool) -> Option<String> {
+        let such = self.injected().filter(|(_, _, inject)| is_such(inject));
+        let (length_ns, nodes) = such.map(|(nodes, length_ns, _)| (length_ns, nodes)).max()?;
+        (length_ns > ns_max).then(|| format!("{nodes} {what} for {}", duration_text::readable(length_ns)))
+    }
+
+    fn disks_past(&self, keepers: Keepers, is_past: impl Fn(usize, usize) -> bool) -> Option<String> {
         let bit = 1 << keepers.index();
         let speaks = |index: &usize| self.keeps[*index] & bit != 0;
         let role = |index: usize| self.plan.nodes[index].role.as_str();
@@ -144,7 +178,7 @@ impl Damage {
             let is_lost = |index: &&usize| self.disks_lost.iter().any(|lost| lost.0 as usize == **index);
             let lost: Vec<_> =
                 nodes.iter().filter(is_lost).map(|index| self.plan.nodes[*index].name.as_str()).collect();
-            let past = !lost.is_empty() && 2 * lost.len() >= nodes.len();
+            let past = !lost.is_empty() && is_past(lost.len(), nodes.len());
             past.then(|| format!("{} of {} lost what was synced", lost.join(" and "), nodes.len()))
         })
     }

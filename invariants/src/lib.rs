@@ -9,10 +9,13 @@
 //!
 //! What is absent: a clock, I/O, randomness, any type of a stack.
 
+pub mod access;
 pub mod agreement;
 mod bounds;
 pub mod delivery;
 mod ids;
+pub mod leases;
+pub mod ledger;
 pub mod linearizability;
 mod names;
 pub mod order;
@@ -20,6 +23,8 @@ pub mod processes;
 pub mod reads;
 pub mod recovers;
 pub mod resize;
+pub mod rollout;
+pub mod store;
 mod verdict;
 mod watch;
 

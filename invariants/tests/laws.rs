@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use invariants::{LAWS, Law, Verdict, check};
+use sim::fault::{ClockDrift, Cut, Fault, Inject, On};
 use sim::history::from_text;
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
@@ -36,8 +37,33 @@ fn plan() -> Plan {
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: NODES.iter().map(node).collect(),
-        faults: Vec::new(),
+        faults: faults(),
     }
+}
+
+/// Faults on both sides of what laws promise to survive: histories say which began.
+fn faults() -> Vec<Fault> {
+    let on = || On { nodes: vec!["worker-1".to_owned()] };
+    let drift = |parts_per_million| Inject::ClockDrift(ClockDrift { nodes: on().nodes, parts_per_million });
+    let cut = || Inject::Cut(Cut { from: vec!["queue-1".to_owned()], to: on().nodes, both_ways: true });
+    let faults = [
+        (drift(-50_000.0), 10_000_000_000),
+        (drift(500.0), 10_000_000_000),
+        (Inject::Pause(on()), 5_000_000_000),
+        (Inject::Pause(on()), 100_000_000),
+        (cut(), 10_000_000_000),
+        (cut(), 500_000_000),
+        (Inject::Crash(on()), 10_000_000_000),
+        (Inject::Crash(on()), 500_000_000),
+    ];
+    let fault = |(number, (inject, length_ns)): (usize, (Inject, u64))| Fault {
+        name: format!("fault-{number}"),
+        start_ns: 2_000_000_000,
+        end_ns: 2_000_000_000 + length_ns,
+        shared: None,
+        inject,
+    };
+    faults.into_iter().enumerate().map(fault).collect()
 }
 
 fn histories(law: &Law) -> Vec<PathBuf> {
@@ -71,6 +97,9 @@ fn every_law_accepts_its_good_histories_and_rejects_its_bad_ones() {
             assert_eq!(shapes, expected, "{}", path.display());
             assert!(finding.violations.iter().all(|violation| !violation.evidence.is_empty()));
             seen.push(verdict);
+        }
+        if !law.survives.is_empty() {
+            assert!(seen.contains(&Verdict::BeyondDesign), "{} has no history past its bounds", law.name);
         }
         for needed in [Verdict::Held, Verdict::Violated, Verdict::NotExercised] {
             assert!(seen.contains(&needed), "{} has no history that is {needed}", law.name);
