@@ -67,13 +67,26 @@ impl Law {
     pub fn promise(&self) -> String {
         let bounds: Vec<_> = self.survives.iter().map(ToString::to_string).collect();
         if bounds.is_empty() {
-            "any faults".to_owned()
-        } else {
-            format!("any faults but for {}, at most", bounds.join(", "))
+            return "any faults".to_owned();
         }
+        format!("any faults, with {} at the most", bounds.join(", "))
     }
 }
 
 /// All laws.
-pub const LAWS: &[Law] =
-    &[delivery::LAW, agreement::LAW, order::LAW, reads::LAW, resize::LAW, recovers::LAW, processes::LAW];
+pub const LAWS: &[Law] = &[
+    delivery::LAW,
+    agreement::LAW,
+    order::LAW,
+    reads::LAW,
+    resize::LAW,
+    recovers::LAW,
+    processes::LAW,
+    ledger::LAW,
+    store::LAW,
+    leases::MUTEX,
+    leases::FENCING,
+    access::REVOCATION,
+    access::ENROLMENT,
+    rollout::LAW,
+];

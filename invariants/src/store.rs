@@ -82,8 +82,7 @@ impl Store {
         }
     }
 
-    fn add(&mut self, shape: &str, id: Option<Id>, message: String, events: &[&Event]) {
-        let at_ns = events.last().map_or(0, |event| event.at_ns);
+    fn add(&mut self, at_ns: u64, shape: &str, id: Option<Id>, message: String, events: &[&Event]) {
         let lines = events.iter().map(|event| self.names.line(event)).collect();
         self.violations.add_all(at_ns, shape, id, message, lines);
     }
@@ -107,7 +106,7 @@ impl Store {
         let state = self.keys.remove(&key).unwrap_or_default();
         for value in values.iter().filter(|value| state.of(**value).is_none()) {
             let message = format!("read {id} of `{key}` found {value}, which nobody wrote");
-            self.add("invented", Some(id), message, &[event]);
+            self.add(event.at_ns, "invented", Some(id), message, &[event]);
         }
         if let Some(known) = session {
             let changes =
@@ -117,7 +116,7 @@ impl Store {
                 let message =
                     format!("read {id} of `{key}` found {value}, older than what its session knows");
                 let events: Vec<_> = changes().map(|change| &change.event).chain([event]).collect();
-                self.add("a session went back", Some(id), message, &events);
+                self.add(event.at_ns, "a session went back", Some(id), message, &events);
             }
             // What anybody may have replaced by now need not be there.
             let gone = state.replaced(state.changes.iter());
@@ -126,7 +125,7 @@ impl Store {
             });
             if let Some(change) = missing {
                 let message = format!("read {id} of `{key}` does not find what its session knows");
-                self.add("a session lost something", Some(id), message, &[&change.event, event]);
+                self.add(event.at_ns, "a session lost something", Some(id), message, &[&change.event, event]);
             }
         }
         let mut state = state;
@@ -144,19 +143,19 @@ impl Store {
     }
 
     /// All is healed and quiet.
-    fn settle(&mut self) {
+    fn settle(&mut self, at_ns: u64) {
         let keys = std::mem::take(&mut self.keys);
         for (key, state) in keys.iter().filter(|(_, state)| !state.holds.is_empty()) {
             let (first, said) = state.holds.values().next().expect("it is not empty");
             if let Some((_, other)) = state.holds.values().find(|(values, _)| values != first) {
                 let message = format!("replicas do not hold the same under `{key}` once all is healed");
-                self.add("replicas differ", None, message, &[said, other]);
+                self.add(at_ns, "replicas differ", None, message, &[said, other]);
             }
             let held: BTreeSet<Digest> =
                 state.holds.values().flat_map(|(values, _)| values).copied().collect();
             for value in held.iter().filter(|value| state.of(**value).is_none()) {
                 let message = format!("`{key}` holds {value}, which nobody wrote");
-                self.add("invented", None, message, &[said]);
+                self.add(at_ns, "invented", None, message, &[said]);
             }
             let kept = || state.changes.iter().filter(|change| change.kept);
             for value in &held {
@@ -166,7 +165,7 @@ impl Store {
                     let message = format!("`{key}` holds {value} again, which was {what}");
                     let holder = state.holds.values().find(|(values, _)| values.contains(value));
                     let holder = holder.map_or(said, |(_, said)| said);
-                    self.add("risen from the dead", Some(by.id), message, &[&by.event, holder]);
+                    self.add(at_ns, "risen from the dead", Some(by.id), message, &[&by.event, holder]);
                 }
             }
             let gone = state.replaced(state.changes.iter());
@@ -174,7 +173,7 @@ impl Store {
                 let lost = change.value.filter(|value| !held.contains(value) && !gone.contains(value));
                 if let Some(value) = lost {
                     let message = format!("`{key}` does not hold {value}, which was kept and never replaced");
-                    self.add("lost", Some(change.id), message, &[&change.event, said]);
+                    self.add(at_ns, "lost", Some(change.id), message, &[&change.event, said]);
                 }
             }
         }
@@ -197,7 +196,7 @@ impl Invariant for Store {
             Fact::Found { id, values } => self.found(event, *id, values),
             Fact::Hold { key, values } => self.hold(event, key, values),
             Fact::Healed {} => self.healed = true,
-            Fact::Drained {} => self.settle(),
+            Fact::Drained {} => self.settle(event.at_ns),
             _ => {}
         }
     }

@@ -2,9 +2,9 @@
 //! the verdict that it must get; a `# shape:` line names the violation.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use invariants::{LAWS, Law, Verdict, check};
+use invariants::{LAWS, Law, Verdict, Watch, check};
 use sim::fault::{ClockDrift, Cut, Fault, Inject, On};
-use sim::history::from_text;
+use sim::history::{Event, Fact, from_text};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,48 @@ fn a_law_is_broken_at_the_event_that_breaks_it_and_not_before() {
             let finding = invariant.finish();
             let told_ns = finding.violations.iter().map(|violation| violation.at_ns).min();
             assert_eq!(first_ns, told_ns, "{}", path.display());
+        }
+    }
+}
+
+/// A violation as a person reads it: the law, what broke it, the events.
+fn told(law: &Law, path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let finding = check(law, &plan(), &from_text(&text, &NODES).unwrap());
+    let violations = finding.violations.iter().map(|violation| {
+        let evidence: String = violation.evidence.iter().map(|line| format!("    {line}\n")).collect();
+        format!("  {}\n{evidence}", violation.message)
+    });
+    let because = finding.because.map(|because| format!("  {because}\n")).unwrap_or_default();
+    let file = path.file_stem().unwrap().to_str().unwrap();
+    format!("{file}\n{}{because}", violations.collect::<String>())
+}
+
+#[test]
+fn counterexamples_speak() {
+    for law in LAWS {
+        let told: Vec<_> = histories(law)
+            .iter()
+            .filter(|path| expected_verdict(path) != Verdict::Held)
+            .map(|path| told(law, path))
+            .collect();
+        let page =
+            format!("{}: {}; survives {}\n\n{}", law.name, law.sentence, law.promise(), told.join("\n"));
+        insta::assert_snapshot!(law.name, page);
+    }
+}
+
+#[test]
+fn the_watch_says_what_each_law_says_alone() {
+    for path in LAWS.iter().flat_map(histories) {
+        let mut events = from_text(&std::fs::read_to_string(&path).unwrap(), &NODES).unwrap();
+        let at_ns = events.last().map_or(0, |event| event.at_ns);
+        // Without this, the run was cut off.
+        events.push(Event { at_ns, node: sim::history::WORLD, fact: Fact::End { messages: 0, steps: 0 } });
+        let mut watch = Watch::new(&plan());
+        events.iter().for_each(|event| watch.observe(event));
+        for (law, finding) in watch.finish() {
+            assert_eq!(finding, check(law, &plan(), &events), "{} of {}", law.name, path.display());
         }
     }
 }
