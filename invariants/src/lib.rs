@@ -24,6 +24,7 @@ pub mod reads;
 pub mod recovers;
 pub mod resize;
 pub mod rollout;
+pub mod service;
 pub mod store;
 mod verdict;
 mod watch;
@@ -89,4 +90,6 @@ pub const LAWS: &[Law] = &[
     access::REVOCATION,
     access::ENROLMENT,
     rollout::LAW,
+    service::SERVICE,
+    service::RESILIENCE,
 ];

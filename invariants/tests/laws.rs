@@ -5,7 +5,7 @@
 use invariants::{LAWS, Law, Verdict, Watch, check};
 use sim::fault::{ClockDrift, Cut, Fault, Inject, On};
 use sim::history::{Event, Fact, from_text};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,15 @@ fn plan() -> Plan {
         duration_ns: 20_000_000_000,
         drain_ns: 60_000_000_000,
         expect: BTreeMap::new(),
+        objectives: Objectives {
+            window_ns: Some(5_000_000_000),
+            availability: Some(0.75),
+            latency_ns: Some(2_000_000_000),
+            error_budget: Some(0.2),
+            recovery_ns: Some(3_000_000_000),
+            blast_radius: Some(0.5),
+            fairness: Some(0.5),
+        },
         settings: BTreeMap::new(),
         workload: Workload { clients: 1, rate_per_s: 1.0, only: None },
         network: NetworkPlan::default(),

@@ -204,7 +204,7 @@ impl Observer for SharingObserver {
 mod tests {
     use super::*;
     use sim::fault::{Fault, Inject, On};
-    use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Workload};
+    use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Workload};
 
     const NODES: [&str; 3] = ["queue-1", "queue-2", "queue-3"];
 
@@ -234,6 +234,7 @@ mod tests {
             duration_ns: 100_000_000_000,
             drain_ns: 0,
             expect: BTreeMap::new(),
+            objectives: Objectives::default(),
             settings: BTreeMap::new(),
             workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
             network: NetworkPlan::default(),

@@ -227,9 +227,7 @@ mod workshop {
             let mut cargo = Command::new("cargo");
             cargo.current_dir(&self.source).env("CARGO_TARGET_DIR", &self.target);
             cargo.args(["build", "--quiet", "--package", "hogwash-scenarios", "--example", "mutants"]);
-            cargo
-                .args(["--profile", "mutants"])
-                .args(PROFILE.into_iter().flat_map(|line| ["--config", line]));
+            cargo.args(PROFILE.into_iter().flat_map(|line| ["--config", line]));
             if cargo.stderr(Stdio::null()).status()?.success() {
                 Ok(())
             } else {

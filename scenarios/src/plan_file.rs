@@ -25,6 +25,7 @@ pub fn write(plan: &Plan) -> String {
         duration_ns,
         drain_ns,
         expect,
+        objectives,
         settings,
         workload,
         network,
@@ -43,6 +44,9 @@ pub fn write(plan: &Plan) -> String {
     line(&mut text, "duration", &duration_text::format(*duration_ns));
     line(&mut text, "drain", &duration_text::format(*drain_ns));
     line(&mut text, "expect", expect);
+    if !objectives.is_empty() {
+        line(&mut text, "objectives", objectives);
+    }
     line(&mut text, "settings", settings);
     line(&mut text, "workload", workload);
     line(&mut text, "network", network);

@@ -47,6 +47,7 @@ pub fn plan(
         duration_ns: scenario.duration_ns,
         drain_ns: scenario.drain_ns,
         expect: expect.into_iter().map(|(law, expected)| (law, expected.to_string())).collect(),
+        objectives: scenario.objectives,
         settings,
         workload: Workload { clients: scenario.clients, rate_per_s: scenario.rate_per_s, only: None },
         network: scenario.network.clone(),

@@ -16,7 +16,7 @@ use crate::error::ScenarioError;
 use crate::expectation::Expectation;
 use crate::section::{self, Log, Section, unknown};
 use crate::value;
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives};
 use sim::stack::Stack;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -59,6 +59,8 @@ pub struct Scenario {
     pub faults: Vec<FaultSpec>,
     /// What laws are expected to say; those not named are expected to hold.
     pub expect: BTreeMap<String, Expectation>,
+    /// What the service promises its customers.
+    pub objectives: Objectives,
     /// The same experiment with something changed.
     pub variants: Vec<Variant>,
 }
@@ -134,6 +136,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
     let disk = root.section("disk", "the disk").map(|section| overlay(&section, false));
     let settings = settings(root, "settings", stack);
     let expect = expectations(root);
+    let objectives = objectives(root);
     let variants = variants(root, "variant", stack);
     let worlds = worlds(&nodes, &variants);
     check_worlds(root, &worlds, clients.unwrap_or(0));
@@ -152,6 +155,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
         settings,
         faults,
         expect,
+        objectives,
         variants,
     })
 }
@@ -275,6 +279,24 @@ pub(crate) fn expectations(section: &Section<'_>) -> BTreeMap<String, Expectatio
         }
     }
     expect
+}
+
+/// The objectives of a scenario or a plan: what the service promises its customers.
+pub(crate) fn objectives(section: &Section<'_>) -> Objectives {
+    let Some(inner) = section.section("objectives", "the objectives") else { return Objectives::default() };
+    let duration = |key| inner.get(key, value::duration(1, DURATION_MAX_NS)).map(Spanned::into_inner);
+    let share = |key| inner.get(key, value::number(0.0, 1.0)).map(Spanned::into_inner);
+    let objectives = Objectives {
+        window_ns: duration("window"),
+        availability: share("availability"),
+        latency_ns: duration("latency"),
+        error_budget: share("error-budget"),
+        recovery_ns: duration("recovery"),
+        blast_radius: share("blast-radius"),
+        fairness: share("fairness"),
+    };
+    inner.finish();
+    objectives
 }
 
 /// The tables at `key` as variants of what the file is about.

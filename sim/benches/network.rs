@@ -16,7 +16,7 @@ fn main() {
 mod bench {
     use bytes::Bytes;
     use sim::net::{TcpListener, TcpStream};
-    use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+    use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
     use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -130,6 +130,7 @@ mod bench {
             duration_ns: u64::from(rounds) * 1_000_000 + 1_000_000_000,
             drain_ns: 1,
             expect: BTreeMap::new(),
+            objectives: Objectives::default(),
             settings: BTreeMap::new(),
             workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
             network: NetworkPlan::default(),

@@ -88,6 +88,31 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
     parse(&text).map_err(de::Error::custom)
 }
 
+/// Durations that may be missing.
+pub mod optional {
+    use super::{Deserialize, Deserializer, Serializer, de};
+
+    /// For serde: writes a duration as text, where there is one.
+    ///
+    /// # Errors
+    /// Those of the serialiser.
+    pub fn serialize<S: Serializer>(nanoseconds: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match nanoseconds {
+            Some(nanoseconds) => serializer.serialize_str(&super::format(*nanoseconds)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// For serde: reads a duration from text, where there is one.
+    ///
+    /// # Errors
+    /// Where the text is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| super::parse(&text).map_err(de::Error::custom)).transpose()
+    }
+}
+
 /// Durations with a sign.
 pub mod signed {
     use super::{Deserialize, Deserializer, DurationError, Serializer, de};

@@ -34,6 +34,9 @@ pub struct Plan {
     /// What each law is expected to say; laws not named are expected to hold.
     #[serde(default)]
     pub expect: BTreeMap<String, String>,
+    /// What the service promises its customers.
+    #[serde(default, skip_serializing_if = "Objectives::is_empty")]
+    pub objectives: Objectives,
     /// The stack's settings that differ from their defaults.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -49,6 +52,56 @@ pub struct Plan {
     /// The faults, in order.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+}
+
+/// What the service promises its customers: those laws hold it to that are asked to, and to nothing that is not said here.
+/// Shares are from 0 to 1. A request belongs to the window in which it was first sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Objectives {
+    /// How long a window is; 10 s where nothing is said.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration_text::optional",
+        rename = "window"
+    )]
+    pub window_ns: Option<u64>,
+    /// In every window, the least share of requests that are answered well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
+    /// In every window, 99 of 100 good answers take no longer.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration_text::optional",
+        rename = "latency"
+    )]
+    pub latency_ns: Option<u64>,
+    /// Of the whole run's requests, the share that may fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<f64>,
+    /// So long after a fault has ended, and no other has begun, nobody notices it any more.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration_text::optional",
+        rename = "recovery"
+    )]
+    pub recovery_ns: Option<u64>,
+    /// The share of customers that one cause may hurt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blast_radius: Option<f64>,
+    /// In windows in which requests fail, each customer's share of good answers is at least this share of what all have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness: Option<f64>,
+}
+
+impl Objectives {
+    /// Whether nothing is promised.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One machine.

@@ -4,7 +4,7 @@
 
 use sim::fault::{ClockDrift, Fault, Inject, On};
 use sim::history::{Event, Fact, Observer};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use sim::time::{Instant, sleep};
 use sim::world::{CutOff, FreshChance, Limits};
@@ -71,6 +71,7 @@ fn plan(faults: Vec<Fault>) -> Plan {
         duration_ns: 20_000_000_000,
         drain_ns: 5_000_000_000,
         expect: BTreeMap::new(),
+        objectives: Objectives::default(),
         settings: BTreeMap::new(),
         workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
         network: NetworkPlan::default(),

@@ -6,7 +6,7 @@ use crate::kinds::{self, Hits};
 use crate::planner::inject_of;
 use crate::scenario::{
     CLIENTS_MAX, CORES_MAX, DRIFT_MAX, DURATION_MAX_NS, MEMORY_MAX_BYTES, NODES_MAX, RATE_MAX_PER_S,
-    check_kind, check_requests, expectations, overlay, settings, text_of,
+    check_kind, check_requests, expectations, objectives, overlay, settings, text_of,
 };
 use crate::section::{self, Log, Section, unknown};
 use crate::target::check_planned;
@@ -67,6 +67,7 @@ fn plan(root: &Section<'_>, stack: &dyn Stack) -> Option<Plan> {
     let duration = root.need("duration", "duration = \"120s\"", value::duration(1, DURATION_MAX_NS));
     let drain = root.need("drain", "drain = \"60s\"", value::duration(0, DURATION_MAX_NS));
     let expect = expectations(root);
+    let objectives = objectives(root);
     let settings = settings(root, "settings", stack);
     let duration_ns = duration.as_ref().map(|duration| *duration.get_ref());
     let workload = workload(root, duration_ns);
@@ -98,6 +99,7 @@ fn plan(root: &Section<'_>, stack: &dyn Stack) -> Option<Plan> {
         duration_ns: duration_ns?,
         drain_ns: drain?.into_inner(),
         expect: expect.into_iter().map(|(law, expected)| (law, expected.to_string())).collect(),
+        objectives,
         settings,
         workload: workload?,
         network: network?,

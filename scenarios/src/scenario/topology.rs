@@ -84,6 +84,7 @@ fn base(
     }
     scenario.faults.clear();
     scenario.expect.clear();
+    scenario.objectives = sim::plan::Objectives::default();
     scenario.variants.clear();
     Some(Base { scenario, found: true })
 }
@@ -103,6 +104,7 @@ fn bare(stack: &dyn Stack) -> Scenario {
         settings: BTreeMap::new(),
         faults: Vec::new(),
         expect: BTreeMap::new(),
+        objectives: sim::plan::Objectives::default(),
         variants: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use scenarios::plan_file::{read, write};
 use scenarios::scenario::Scenario;
 use sim::fault::{ClockDrift, ClockStep, Cut, Delay, Fault, Inject, Loss, On, SlowDisk};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -82,6 +82,11 @@ fn plans() -> impl Strategy<Value = Plan> {
                 duration_ns,
                 drain_ns: seed >> 8 & 0xffff_ffff,
                 expect: BTreeMap::from([("delivery".to_owned(), "held | violated".to_owned())]),
+                objectives: Objectives {
+                    window_ns: (seed % 3 == 0).then_some(5_000_000_000),
+                    availability: (seed % 5 == 0).then_some(0.99),
+                    ..Objectives::default()
+                },
                 settings: BTreeMap::from([("queue.lease".to_owned(), "3s".to_owned())]),
                 workload: Workload {
                     clients: 3,

@@ -2,7 +2,7 @@
 
 use crate::sim::fault::{Fault, Inject, On};
 use crate::sim::history::{Event, Fact, Observer};
-use crate::sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use crate::sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use crate::sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,7 @@ pub(crate) fn plan(disk: DiskPlan, faults: Vec<Fault>) -> Plan {
         duration_ns: 100_000_000_000,
         drain_ns: 5_000_000_000,
         expect: BTreeMap::new(),
+        objectives: Objectives::default(),
         settings: BTreeMap::new(),
         workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
         network: NetworkPlan::default(),

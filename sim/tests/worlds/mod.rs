@@ -86,7 +86,7 @@ pub(crate) fn run(server: Body, caller: Body) -> Vec<Event> {
 #[cfg(not(live))]
 mod world {
     use super::{Pair, nodes};
-    use crate::sim::plan::{DiskPlan, NetworkPlan, PLAN_VERSION, Plan, Workload};
+    use crate::sim::plan::{DiskPlan, NetworkPlan, Objectives, PLAN_VERSION, Plan, Workload};
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex, mpsc};
 
@@ -100,6 +100,7 @@ mod world {
             duration_ns: 60_000_000_000,
             drain_ns: 1_000_000_000,
             expect: BTreeMap::new(),
+            objectives: Objectives::default(),
             settings: BTreeMap::new(),
             workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
             network: NetworkPlan::default(),

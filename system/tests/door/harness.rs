@@ -158,7 +158,7 @@ pub(crate) fn pick<T>(events: &[Event], pick: impl Fn(NodeIndex, &Fact) -> Optio
 
 #[cfg(not(live))]
 fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> Vec<Event> {
-    use sim::plan::{DiskPlan, NetworkPlan, PLAN_VERSION, Plan, Workload};
+    use sim::plan::{DiskPlan, NetworkPlan, Objectives, PLAN_VERSION, Plan, Workload};
     let plan = Plan {
         version: PLAN_VERSION,
         stack: "image".to_owned(),
@@ -168,6 +168,7 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         duration_ns: setup.duration_s * 1_000_000_000,
         drain_ns: if setup.clients > 0 { 60_000_000_000 } else { 1_000_000_000 },
         expect: BTreeMap::new(),
+        objectives: Objectives::default(),
         settings: setup.settings.clone(),
         workload: Workload { clients: setup.clients, rate_per_s: setup.rate_per_s, only: None },
         network: NetworkPlan::default(),

@@ -3,7 +3,7 @@
 use crate::system::queue::{self, QueueClient};
 use sim::fault::{Cut, Fault, Inject, On};
 use sim::history::{Event, Fact, Id, Observer};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
 use sim::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,6 +141,7 @@ pub(crate) fn plan(seed: u64, seconds: u64, rate: f64, faults: Vec<Fault>) -> Pl
         duration_ns: seconds * 1_000_000_000,
         drain_ns: 60_000_000_000,
         expect: BTreeMap::new(),
+        objectives: Objectives::default(),
         settings: BTreeMap::new(),
         workload: Workload { clients: 1, rate_per_s: rate, only: None },
         network: NetworkPlan::default(),
