@@ -86,16 +86,6 @@ mod workshop {
     const BASE: &str = "base";
     /// Seeds that must hold before anything is planted.
     const SOUND_SEEDS: u64 = 40;
-    /// The world and the laws are built once, to be quick; the stack is built anew for every mutant, so that building
-    /// must be quick. What catches a mutant shall be a law, not an assertion that releases do without.
-    const PROFILE: [&str; 5] = [
-        "profile.dev.package.hogwash-sim.opt-level=2",
-        "profile.dev.package.hogwash-invariants.opt-level=2",
-        "profile.dev.package.hogwash-scenarios.opt-level=1",
-        "profile.dev.package.hogwash-system.debug-assertions=false",
-        "profile.dev.package.hogwash-system.debug=false",
-    ];
-
     /// Plants what is called so, or everything, and writes a table; or only looks whether it can be planted.
     pub(crate) fn work(names: &[String], seeds_max: u64, check: bool) -> Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the workspace is around it")?;
@@ -226,8 +216,9 @@ mod workshop {
         fn build(&self) -> Result<()> {
             let mut cargo = Command::new("cargo");
             cargo.current_dir(&self.source).env("CARGO_TARGET_DIR", &self.target);
+            // The configuration of the checkout around the copy would add the same flags once more.
+            cargo.env("RUSTFLAGS", "--cfg madsim");
             cargo.args(["build", "--quiet", "--package", "hogwash-scenarios", "--example", "mutants"]);
-            cargo.args(PROFILE.into_iter().flat_map(|line| ["--config", line]));
             if cargo.stderr(Stdio::null()).status()?.success() {
                 Ok(())
             } else {
