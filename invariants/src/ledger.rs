@@ -13,7 +13,7 @@ pub const LAW: Law = Law {
     sentence: "every use is counted once, with its amount, for its customer; a sum lies between what was counted when it \
                was asked for and what was used when it was told; in the end sums are exact",
     needs: "work that a customer's account must show",
-    survives: &[Bound::MinorityOfDisks(Keepers::Ledger)],
+    survives: &[Bound::Disks { of: Keepers::Ledger, most: 1 }],
     make: |plan| Box::new(Ledgers::new(plan)),
 };
 
