@@ -5,7 +5,7 @@ use hogwash_scenarios as scenarios;
 use invariants::Verdict;
 use scenarios::expectation::Judgement;
 use scenarios::replay::{self, Comparison};
-use scenarios::runner::{self, Options, RunReport, Until};
+use scenarios::runner::{self, Options, RunReport};
 use scenarios::store::Store;
 use sim::plan::Plan;
 use sim::stack::Stack;
@@ -81,27 +81,6 @@ fn laws_say_the_same_of_a_stored_history_as_they_said_while_it_happened() {
             assert_eq!((one.law.name, &one.finding), (other.law.name, &other.finding), "{variant:?} {seed}");
         }
     }
-}
-
-#[test]
-fn a_run_ends_at_the_event_that_breaks_a_law_where_it_is_asked_to() {
-    let mut plan = journal_plan(Some("unsafe"), 0);
-    let whole =
-        (0..5).map(|seed| journal_plan(Some("unsafe"), seed)).find(|one| !run(one, None).broken().is_empty());
-    if let Some(broken) = whole {
-        plan = broken;
-    }
-    // A violation that the plan expects does not end the run.
-    let options = || Options { until: Until::AnyBroken, ..Options::default() };
-    let expected = runner::run(&plan, &stack(), options()).unwrap();
-    assert!(expected.cut_off.is_none());
-    plan.expect.clear();
-    let (whole, ended) = (run(&plan, None), runner::run(&plan, &stack(), options()).unwrap());
-    assert!(ended.cut_off.is_some() && ended.events < whole.events);
-    let first = |report: &RunReport| report.broken().iter().map(|broken| broken.at_ns).min();
-    assert_eq!(first(&ended), first(&whole), "it is the same first violation");
-    let held = ended.laws.iter().filter(|law| law.finding.verdict == Verdict::Held).count();
-    assert_eq!(held, 0, "a run that was cut off says of no law that it held");
 }
 
 #[test]
