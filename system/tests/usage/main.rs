@@ -33,6 +33,7 @@ fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
         duration_ns: 20_000_000_000,
         drain_ns: 60_000_000_000,
         expect: BTreeMap::new(),
+        objectives: sim::plan::Objectives::default(),
         settings: [("usage.batch-lines", "4"), ("billing.period", "7s")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
