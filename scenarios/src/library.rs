@@ -29,6 +29,7 @@ built_in![
     "network/leader-cut",
     "steady/accounts",
     "steady/baseline",
+    "swarm/accounts",
     "swarm/everything",
     "swarm/partitions"
 ];
