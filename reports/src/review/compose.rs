@@ -131,7 +131,8 @@ fn figure(
 /// nothing to be paired with.
 ///
 /// Few pairs that agree are no proof that all would: every stratum widens the interval by what pairs that were not made may
-/// hide, 3/n of an outcome as large as `largest`; but for those in which both worlds are one and the same.
+/// hide, 3/n of an outcome as large as `largest`; but for those in which both worlds are one and the same. Of strata in which no
+/// pair differs, none may hide more than all of them together, which is most where one pair weighs most.
 pub fn change(
     before: &[Seen<'_>],
     after: &[Seen<'_>],
@@ -142,15 +143,20 @@ pub fn change(
     let quantile = two_sided_quantile(confidence).ok()?;
     let a_year = |one: &Seen<'_>, outcome: &Outcome| one.stratum.per_year * measure(one, outcome);
     let called = |all: &[Seen<'_>], name: &str| all.iter().position(|one| one.stratum.name == name);
-    let (mut value, mut variance, mut hidden, mut pairs) = (0.0, 0.0, 0.0, 0);
+    let (mut value, mut variance, mut hidden, mut unseen, mut pairs) = (0.0, 0.0, 0.0, 0.0_f64, 0);
     let mut add = |differences: Vec<f64>, most: f64| {
         let count = real(differences.len() as u64);
         let mean = differences.iter().sum::<f64>() / count;
         value += mean;
         let spread: f64 = differences.iter().map(|difference| (difference - mean).powi(2)).sum();
         variance += spread / (count - 1.0).max(1.0) / count;
-        hidden += (most * bound_after_none(differences.len() as u64, confidence).ok()?).powi(2);
-        Some(())
+        if differences.iter().all(|difference| *difference == 0.0) {
+            // As for a probability of which nothing was seen.
+            unseen = unseen.max(most * -(-bound_after_none(1, confidence).ok()?).ln_1p() / count);
+        } else {
+            hidden += (most * bound_after_none(differences.len() as u64, confidence).ok()?).powi(2);
+        }
+        (count > 0.0).then_some(())
     };
     for one in before {
         let most = one.stratum.per_year * largest(one);
@@ -170,7 +176,7 @@ pub fn change(
         let most = other.stratum.per_year * largest(other);
         add(other.known().map(|is| a_year(other, is)).collect(), most)?;
     }
-    let half = ((quantile * quantile) * variance + hidden).sqrt();
+    let half = ((quantile * quantile) * variance + hidden + unseen * unseen).sqrt();
     let interval = Interval { low: value - half, high: value + half, confidence };
     Some((Change { value, interval }, pairs))
 }

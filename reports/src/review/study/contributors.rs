@@ -50,14 +50,11 @@ impl Study<'_> {
     }
 }
 
-/// Whether the interval of a difference, from both intervals, lies above 0 (Zou & Donner 2008).
+/// Whether the interval of a difference, from both intervals, lies above 0 (Zou & Donner 2008). What cannot be trusted has a bound to
+/// lie below, and none to lie above.
 fn are_apart(larger: &Contributor, smaller: &Contributor) -> bool {
-    let (
-        Figure::Estimated { value: more, interval: low, .. },
-        Figure::Estimated { value: less, interval: high, .. },
-    ) = (&larger.figure, &smaller.figure)
-    else {
-        return false;
-    };
-    more - less > ((more - low.low).powi(2) + (high.high - less).powi(2)).sqrt()
+    let Figure::Estimated { value, interval, .. } = &larger.figure else { return false };
+    let Some(below) = smaller.figure.below() else { return false };
+    let (down, up) = (value - interval.low, below - smaller.per_year);
+    value - smaller.per_year > (down * down + up * up).sqrt()
 }
