@@ -14,7 +14,7 @@
 
 mod accounts;
 mod admission;
-mod checks;
+pub(crate) mod checks;
 mod error;
 mod jobs;
 
@@ -23,7 +23,8 @@ use crate::http;
 use crate::queue::QueueClient;
 use crate::resize::Limits;
 use crate::usage::UsageReader;
-use admission::Admission;
+pub(crate) use admission::Admission;
+pub(crate) use error::ApiError;
 use axum::Router;
 use axum::routing::{get, post};
 use sim::net::TcpListener;
@@ -66,7 +67,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         usage: UsageReader::new(deployment),
         archive: Archive::new(deployment),
         limits: Limits::default(),
-        admission: Admission::new(&process),
+        admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
         deadline: deployment.duration("api.deadline"),
         waiting_max: deployment.number("queue.max-waiting"),
     };

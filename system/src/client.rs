@@ -3,7 +3,7 @@
 mod budget;
 mod draw;
 
-use crate::api;
+use crate::{api, balancer};
 use crate::http::{HttpClient, HttpError};
 use crate::resize::{Converter, Limits};
 use budget::Budget;
@@ -79,7 +79,7 @@ impl User {
     fn new(deployment: &Arc<Deployment>) -> Self {
         Self {
             http: HttpClient::default(),
-            servers: deployment.of_role("api").map(|node| node.name.clone()).collect(),
+            servers: doors(deployment),
             converter: Converter::new(Limits::default()),
             deadline: deployment.duration("client.deadline"),
             attempts: deployment.number("client.attempts"),
@@ -102,6 +102,13 @@ impl User {
             Told::Nothing => Fact::GiveUp { id },
         });
     }
+}
+
+/// The names of the nodes that take users' requests: load balancers, or API servers where there are none.
+fn doors(deployment: &Deployment) -> Vec<String> {
+    let names = |role| deployment.of_role(role).map(|node| node.name.clone()).collect();
+    let balancers: Vec<_> = names(balancer::ROLE);
+    if balancers.is_empty() { names("api") } else { balancers }
 }
 
 /// One operation under way.

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod archive;
 pub mod billing;
+pub mod balancer;
 pub mod blobs;
 pub mod client;
 pub mod http;

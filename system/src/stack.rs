@@ -2,17 +2,17 @@
 
 use crate::queue::client::QueueClient;
 use crate::usage::UsageReader;
-use crate::{api, archive, billing, client, queue, usage, worker};
+use crate::{api, archive, balancer, billing, client, queue, usage, worker};
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
 use sim::time::Instant;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// The image-resizing service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageStack;
 
-const ROLES: [Role; 6] = [
+const ROLES: [Role; 7] = [
     Role {
         name: "api",
         why: "takes requests over HTTP, hands them to the queue, answers",
@@ -34,12 +34,17 @@ const ROLES: [Role; 6] = [
         count: 0,
         cores: 4,
     },
+    Role { name: balancer::ROLE, why: "spreads requests over the API servers", count: 0, cores: 4 },
 ];
 
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
-const SETTINGS: [Setting; 22] = [
+/// All settings: those of the first tiers, then those of each that was added.
+static SETTINGS: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| [OF_FIRST_TIERS, balancer::SETTINGS].concat());
+
+const OF_FIRST_TIERS: &[Setting] = &[
     Setting {
         name: "queue.durability",
         why: "whether the queue syncs to disk before it acknowledges (`disk`), or acknowledges from memory",
@@ -193,6 +198,11 @@ impl Stack for ImageStack {
                 "api" => {
                     if let Err(error) = api::serve(process).await {
                         tracing::error!(%error, "the API server cannot serve");
+                    }
+                }
+                balancer::ROLE => {
+                    if let Err(error) = balancer::serve(process).await {
+                        tracing::error!(%error, "the load balancer cannot serve");
                     }
                 }
                 "queue" => queue::serve(process).await,

@@ -4,7 +4,6 @@
 use super::error::ApiError;
 use axum::http::StatusCode;
 use sim::memory::{Reservation, reserve};
-use sim::stack::Process;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,22 +13,23 @@ const UNIT_BYTES: u64 = 1024;
 const MEMORY_SHARE: u64 = 2;
 
 /// Room for requests and for their bodies.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     requests: Arc<Semaphore>,
     body_units: Arc<Semaphore>,
 }
 
 /// A request's place; given back when dropped.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     _request: OwnedSemaphorePermit,
     _body: OwnedSemaphorePermit,
     _memory: Reservation,
 }
 
 impl Admission {
-    pub(super) fn new(process: &Process) -> Self {
-        let requests = usize::try_from(process.deployment.number("api.max-in-flight"));
-        let units = usize::try_from(process.node.memory_bytes / MEMORY_SHARE / UNIT_BYTES);
+    /// Room for so many requests, on a node with so much memory.
+    pub(crate) fn new(requests_max: u64, memory_bytes: u64) -> Self {
+        let requests = usize::try_from(requests_max);
+        let units = usize::try_from(memory_bytes / MEMORY_SHARE / UNIT_BYTES);
         let semaphore = |permits: Result<usize, _>| {
             let permits = permits.unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)))
@@ -41,7 +41,7 @@ impl Admission {
     ///
     /// # Errors
     /// 503 where there is no room.
-    pub(super) fn admit(&self, body_bytes: u64) -> Result<Admitted, ApiError> {
+    pub(crate) fn admit(&self, body_bytes: u64) -> Result<Admitted, ApiError> {
         let units = u32::try_from(body_bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let full = |_| {
             let text = "the server has as much to do as it can: try again";

@@ -1,6 +1,5 @@
 //! What is read out of a request before anything is done for it. Nothing here trusts the request.
 
-use super::Server;
 use super::error::ApiError;
 use crate::http::DEADLINE_HEADER;
 use axum::body::{Body, HttpBody as _};
@@ -18,12 +17,12 @@ pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 /// Idempotency keys longer than this are refused.
 const KEY_BYTES_MAX: usize = 256;
 
-/// When the caller stops waiting: its own deadline, in milliseconds from now, where that is sooner than the server's.
+/// When the caller stops waiting: its own deadline, in milliseconds from now, where that is sooner than `most`.
 ///
 /// # Errors
 /// 400 where the header is no number, 504 where nothing is left.
-pub(super) fn deadline(server: &Server, headers: &HeaderMap) -> Result<Instant, ApiError> {
-    let Some(value) = headers.get(DEADLINE_HEADER) else { return Ok(Instant::now() + server.deadline) };
+pub(crate) fn deadline(most: Duration, headers: &HeaderMap) -> Result<Instant, ApiError> {
+    let Some(value) = headers.get(DEADLINE_HEADER) else { return Ok(Instant::now() + most) };
     let milliseconds: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
     let Some(milliseconds) = milliseconds else {
         return Err(bad_request(format!("`{DEADLINE_HEADER}` is a whole number of milliseconds")));
@@ -32,7 +31,7 @@ pub(super) fn deadline(server: &Server, headers: &HeaderMap) -> Result<Instant, 
         let text = "the caller's deadline had passed on arrival";
         return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "deadline-exceeded", text));
     }
-    Ok(Instant::now() + Duration::from_millis(milliseconds).min(server.deadline))
+    Ok(Instant::now() + Duration::from_millis(milliseconds).min(most))
 }
 
 /// The idempotency key, where there is one. Quotation marks around it are not part of it: the header's draft standard has
@@ -87,7 +86,7 @@ pub(super) fn wait(pairs: &[(String, String)]) -> Result<Duration, ApiError> {
 ///
 /// # Errors
 /// 413 where it says itself that it has too many.
-pub(super) fn body_bytes(body: &Body, bytes_max: u64) -> Result<u64, ApiError> {
+pub(crate) fn body_bytes(body: &Body, bytes_max: u64) -> Result<u64, ApiError> {
     let hint = body.size_hint();
     if hint.lower() > bytes_max {
         return Err(too_large(bytes_max));
@@ -99,7 +98,7 @@ pub(super) fn body_bytes(body: &Body, bytes_max: u64) -> Result<u64, ApiError> {
 ///
 /// # Errors
 /// 408 where it does not arrive in time, 413 where it is too long, 400 where it breaks off.
-pub(super) async fn body(body: Body, bytes_max: u64, deadline: Instant) -> Result<Bytes, ApiError> {
+pub(crate) async fn body(body: Body, bytes_max: u64, deadline: Instant) -> Result<Bytes, ApiError> {
     let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let collected = timeout(deadline - Instant::now(), Limited::new(body, most).collect()).await;
     let late = |_| {

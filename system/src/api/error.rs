@@ -11,7 +11,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 /// An answer that is no success.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     code: String,
     message: String,
@@ -21,27 +21,27 @@ pub(super) struct ApiError {
 
 impl ApiError {
     /// An error that is worth another try where its status says so.
-    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let retryable = matches!(status.as_u16(), 408 | 429 | 500..);
         Self { status, code: code.to_owned(), message: message.into(), retryable, request_id: String::new() }
     }
 
     /// A refusal that a worker wrote down: its status is one of ours.
-    pub(super) fn refused(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn refused(status: u16, code: &str, message: &str) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
         Self::new(status, code, message)
     }
 
     /// The service gave a job up. That says nothing of the picture, whose codec may never have seen it: 5xx, and yet
     /// another try of the same job would change nothing.
-    pub(super) fn quarantined(reason: &str) -> Self {
+    pub(crate) fn quarantined(reason: &str) -> Self {
         let text = format!("the job was set aside: {reason}");
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "quarantined", text);
         Self { retryable: false, ..error }
     }
 
     /// Says which request it answers.
-    pub(super) fn of(mut self, request_id: &str) -> Self {
+    pub(crate) fn of(mut self, request_id: &str) -> Self {
         request_id.clone_into(&mut self.request_id);
         self
     }

@@ -117,7 +117,7 @@ impl Server {
     ) -> Result<T, ApiError> {
         let key = checks::key(headers).map_err(|error| error.of(&self.name_request()))?;
         let name = key.clone();
-        let answered = async { answer(checks::deadline(self, headers)?, key).await };
+        let answered = async { answer(checks::deadline(self.deadline, headers)?, key).await };
         answered.await.map_err(|error| error.of(&name.unwrap_or_else(|| self.name_request())))
     }
 
