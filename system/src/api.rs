@@ -19,6 +19,7 @@ mod error;
 mod jobs;
 
 use crate::archive::Archive;
+use crate::config::Agent;
 use crate::http;
 use crate::queue::QueueClient;
 use crate::resize::Limits;
@@ -47,6 +48,8 @@ struct Server {
     archive: Archive,
     limits: Limits,
     admission: Admission,
+    /// The version that this server runs.
+    agent: Arc<Agent>,
     /// How long a request may take.
     deadline: Duration,
     /// Jobs that may wait in the queue before this server says that it is not ready.
@@ -67,6 +70,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         usage: UsageReader::new(deployment),
         archive: Archive::new(deployment),
         limits: Limits::default(),
+        agent: Agent::start(&process).await,
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
         deadline: deployment.duration("api.deadline"),
         waiting_max: deployment.number("queue.max-waiting"),

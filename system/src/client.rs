@@ -8,14 +8,14 @@ use crate::http::{HttpClient, HttpError};
 use crate::resize::{Converter, Limits};
 use budget::Budget;
 use bytes::Bytes;
-use draw::Wish;
+use draw::{Kind, Wish};
 use http_body_util::Full;
 use hyper::header::RETRY_AFTER;
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
 use sim::history::{Digest, Fact, Id, Stage};
 use sim::rng::Stream;
-use sim::stack::{Client, Deployment, Operation};
+use sim::stack::{Client, Deployment, Operation, Setting, SettingKind};
 use sim::time::{Instant, sleep, sleep_until};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,14 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 /// How long one question for a job's result waits at the server.
 const POLL_WAIT_S: u64 = 5;
 
+/// What scenarios can change about users, besides their first settings.
+pub(crate) const SETTINGS: &[Setting] = &[Setting {
+    name: "client.poisonous",
+    why: "how many of the clients send nothing but pictures that harm workers which have a `worker.weakness`",
+    default: "0",
+    kind: SettingKind::Number { least: 0, most: 1_000_000 },
+}];
+
 /// One user.
 struct User {
     http: HttpClient,
@@ -35,11 +43,12 @@ struct User {
     deadline: Duration,
     attempts: u64,
     budget: Budget,
+    kind: Kind,
 }
 
 /// Runs one client: each operation at its time, whatever became of those before it, until each has an answer or is given up.
 pub async fn run(client: Client) {
-    let user = Arc::new(User::new(&client.deployment));
+    let user = Arc::new(User::new(&client.deployment, client.index));
     let (at_work, mut all_done) = mpsc::channel::<()>(1);
     for operation in client.operations {
         sleep_until(Instant::from_nanos(operation.at_ns)).await;
@@ -76,8 +85,10 @@ enum Answer {
 }
 
 impl User {
-    fn new(deployment: &Arc<Deployment>) -> Self {
+    fn new(deployment: &Arc<Deployment>, index: u32) -> Self {
+        let poisonous = u64::from(index) < deployment.number("client.poisonous");
         Self {
+            kind: if poisonous { Kind::Poisonous } else { Kind::Ordinary },
             http: HttpClient::default(),
             servers: doors(deployment),
             converter: Converter::new(Limits::default()),
@@ -89,7 +100,7 @@ impl User {
 
     async fn operate(&self, operation: Operation) {
         let (id, mut chance) = (operation.id, operation.chance());
-        let wish = Wish::draw(&mut chance);
+        let wish = Wish::draw(&mut chance, self.kind);
         let expected = wish.expected(&self.converter);
         sim::node::record(Fact::Expect { id, output: expected.map(|bytes| Digest::of(&bytes)) });
         let deadline = Instant::now() + self.deadline;

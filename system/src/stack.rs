@@ -2,7 +2,7 @@
 
 use crate::queue::client::QueueClient;
 use crate::usage::UsageReader;
-use crate::{api, archive, balancer, billing, client, queue, usage, worker};
+use crate::{api, archive, balancer, billing, client, config, queue, usage, worker};
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
 use sim::time::Instant;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageStack;
 
-const ROLES: [Role; 7] = [
+const ROLES: [Role; 8] = [
     Role {
         name: "api",
         why: "takes requests over HTTP, hands them to the queue, answers",
@@ -34,6 +34,7 @@ const ROLES: [Role; 7] = [
         count: 0,
         cores: 4,
     },
+    Role { name: config::ROLE, why: "hands versions to all nodes, a few at a time", count: 0, cores: 2 },
     Role { name: balancer::ROLE, why: "spreads requests over the API servers", count: 0, cores: 4 },
 ];
 
@@ -42,7 +43,7 @@ const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
 /// All settings: those of the first tiers, then those of each that was added.
 static SETTINGS: LazyLock<Vec<Setting>> =
-    LazyLock::new(|| [OF_FIRST_TIERS, balancer::SETTINGS].concat());
+    LazyLock::new(|| [OF_FIRST_TIERS, balancer::SETTINGS, config::SETTINGS, worker::SETTINGS, client::SETTINGS].concat());
 
 const OF_FIRST_TIERS: &[Setting] = &[
     Setting {
@@ -203,6 +204,11 @@ impl Stack for ImageStack {
                 balancer::ROLE => {
                     if let Err(error) = balancer::serve(process).await {
                         tracing::error!(%error, "the load balancer cannot serve");
+                    }
+                }
+                config::ROLE => {
+                    if let Err(error) = config::serve(process).await {
+                        tracing::error!(%error, "the config service cannot serve");
                     }
                 }
                 "queue" => queue::serve(process).await,

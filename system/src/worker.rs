@@ -1,9 +1,11 @@
 //! Workers: take leases, convert, hand in the results.
 
+use crate::config::{Agent, Met, Work};
+use crate::poison::Weakness;
 use crate::queue::{Amounts, Lease, Outcome, QueueClient, QueueError};
 use crate::resize::{Converter, Limits, Output, Request, ResizeError, inspect};
 use sim::history::Fact;
-use sim::stack::Process;
+use sim::stack::{Process, Setting, SettingKind};
 use sim::time::{Instant, sleep, sleep_until};
 use std::future::Future;
 use std::pin::pin;
@@ -22,6 +24,22 @@ const GIVE_BACK_DELAY: Duration = Duration::from_secs(1);
 /// Memory is counted in units of so many bytes, since a semaphore's permits are 32 bits.
 const UNIT_BYTES: u64 = 64 * 1024;
 
+/// What scenarios can change about workers, besides their first settings.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "worker.job-timeout",
+        why: "how long a worker keeps at one job before it leaves it to another",
+        default: "1min",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "worker.weakness",
+        why: "what poisonous pictures do to a worker: nothing, end its process, or take one of its cores for a minute",
+        default: "none",
+        kind: SettingKind::Choice(&["none", "crash", "hang", "exhaust"]),
+    },
+];
+
 /// What every job has at hand.
 struct Worker {
     queue: QueueClient,
@@ -29,6 +47,11 @@ struct Worker {
     /// What one conversion costs of a core.
     cost: Duration,
     memory: Memory,
+    /// How long one job may take.
+    timeout: Duration,
+    /// The version that this worker runs.
+    agent: Arc<Agent>,
+    weakness: Weakness,
 }
 
 /// Why a job is not this worker's any more.
@@ -46,6 +69,9 @@ pub async fn serve(process: Process) {
         converter: Converter::new(Limits::default()),
         cost: deployment.duration("worker.conversion-cost"),
         memory: Memory::new(process.node.memory_bytes),
+        timeout: deployment.duration("worker.job-timeout"),
+        agent: Agent::start(&process).await,
+        weakness: Weakness::of(deployment),
     });
     let free = Arc::new(Semaphore::new(slots as usize));
     let mut chance = sim::node::stream("pauses");
@@ -83,7 +109,10 @@ impl Worker {
     async fn work(&self, lease: &Lease) {
         sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery, token: lease.token });
         let done = async {
-            match self.convert(lease).await {
+            let Some(under_way) = self.agent.begin() else { return self.give_back(lease).await };
+            let outcome = self.convert(lease).await;
+            under_way.end(outcome.is_none());
+            match outcome {
                 Some(outcome) => self.finish(lease, outcome).await,
                 None => self.give_back(lease).await,
             }
@@ -93,15 +122,19 @@ impl Worker {
         }
     }
 
-    /// Waits for `work`, and renews the lease whenever half of it has passed.
+    /// Waits for `work`, and renews the lease whenever half of it has passed, until the job has taken too long.
     async fn keep<T>(&self, lease: &Lease, work: impl Future<Output = T>) -> Result<T, Lost> {
         let mut work = pin!(work);
+        let begun = Instant::now();
         let mut ends = Instant::now() + lease.expires_in;
         let mut renewal = Instant::now() + lease.expires_in / 2;
         loop {
             tokio::select! { biased;
                 done = &mut work => return Ok(done),
                 () = sleep_until(renewal) => {}
+            }
+            if begun.elapsed() >= self.timeout {
+                return Err(Lost);
             }
             match self.queue.extend(lease, ends).await {
                 Ok(left) => {
@@ -121,13 +154,19 @@ impl Worker {
             Ok(request) => request,
             Err(error) => return Some(outcome(lease, Err(error))),
         };
+        self.weakness.meet(&lease.body).await;
+        let met = self.agent.meet(&Work { options: &lease.request }).await;
+        if met == Met::Failure {
+            return None;
+        }
         // A body without a header fails before it needs memory of its own.
         let working_bytes = inspect(&lease.body).map_or(0, |header| header.working_bytes);
         let memory = self.memory.take(working_bytes.saturating_add(lease.body.len() as u64)).await?;
         let (converter, body) = (self.converter.clone(), lease.body.clone());
         let converted = sim::cpu::run(self.cost, move || converter.convert(&body, &request)).await;
         drop(memory);
-        Some(outcome(lease, converted))
+        let outcome = outcome(lease, converted);
+        Some(if met == Met::Spoilt { spoil(outcome) } else { outcome })
     }
 
     /// Hands the outcome in, until the queue has it: a lost answer is no lost work, and the lease's token fences what comes
@@ -188,6 +227,18 @@ impl Memory {
 fn parse(request: &str) -> Result<Request, ResizeError> {
     let pairs = request.split('&').filter(|pair| !pair.is_empty());
     Request::parse(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))))
+}
+
+/// What a defect makes of an answer.
+fn spoil(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Output { content_type, bytes } => {
+            let mut bytes = bytes.to_vec();
+            bytes.reverse();
+            Outcome::Output { content_type, bytes: bytes.into() }
+        }
+        refused @ Outcome::Refused { .. } => refused,
+    }
 }
 
 fn outcome(lease: &Lease, converted: Result<Output, ResizeError>) -> Outcome {

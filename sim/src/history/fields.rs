@@ -19,11 +19,13 @@ pub enum Down {
     Stop,
     /// It returned by itself.
     Returned,
+    /// It ended itself: a planted bug was set off.
+    Abort,
 }
 
 impl Down {
-    const ALL: [Self; 6] =
-        [Self::Crash, Self::PowerLoss, Self::Panic, Self::OutOfMemory, Self::Stop, Self::Returned];
+    const ALL: [Self; 7] =
+        [Self::Crash, Self::PowerLoss, Self::Panic, Self::OutOfMemory, Self::Stop, Self::Returned, Self::Abort];
 }
 
 impl fmt::Display for Down {
@@ -35,6 +37,7 @@ impl fmt::Display for Down {
             Self::OutOfMemory => "out-of-memory",
             Self::Stop => "stop",
             Self::Returned => "returned",
+            Self::Abort => "abort",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The node that the current task runs on.
 
 use super::{host, time};
-use crate::history::Fact;
+use crate::history::{Down, Fact};
 use crate::rng::Stream;
 
 /// The node's name, such as `queue-2`.
@@ -22,6 +22,12 @@ pub fn stream(purpose: &str) -> Stream {
 /// Adds what happened on this node to its history.
 pub fn record(fact: Fact) {
     host::current().record(&fact);
+}
+
+/// Ends this process at once, as a fatal bug in it would; its supervisor starts it again a second later. The caller is
+/// still to wait for its end.
+pub fn abort() {
+    host::current().end(Down::Abort);
 }
 
 /// Monotonic time in nanoseconds and the node of the current task; none outside a process. For logs.

@@ -1,7 +1,7 @@
 //! The node that the current task runs on.
 
 use super::kernel;
-use crate::history::{Fact, WORLD};
+use crate::history::{Down, Fact, WORLD};
 use crate::rng::Stream;
 
 /// The node's name, such as `queue-2`.
@@ -27,6 +27,13 @@ pub fn stream(purpose: &str) -> Stream {
 /// Adds what happened on this node to the history.
 pub fn record(fact: Fact) {
     kernel::with(|kernel| kernel.record(kernel::current(), fact));
+}
+
+/// Ends this process at once, as a fatal bug in it would; its supervisor starts it again a second later. The caller is
+/// still to wait for its end, which comes before any time passes.
+pub fn abort() {
+    let node = kernel::current();
+    kernel::with(|kernel| kernel.control(move || kernel::stop(node, Down::Abort)));
 }
 
 /// True simulated time in nanoseconds and the node of the current task; none outside a world. For logs: a service that

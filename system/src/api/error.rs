@@ -40,6 +40,11 @@ impl ApiError {
         Self { retryable: false, ..error }
     }
 
+    /// Whether the service failed, and not the request.
+    pub(crate) fn is_of_the_service(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// Says which request it answers.
     pub(crate) fn of(mut self, request_id: &str) -> Self {
         request_id.clone_into(&mut self.request_id);

@@ -1,5 +1,6 @@
 //! What a user wants, drawn by chance.
 
+use crate::poison::poisoned;
 use crate::resize::{Converter, Request, SampleKind, sample_image};
 use bytes::Bytes;
 use sim::rng::Stream;
@@ -18,6 +19,15 @@ const NONSENSE_ONE_IN: u64 = 60;
 /// One in so many wants its picture at once; the others hand a job in and ask for it.
 const SYNC_ONE_IN: u64 = 4;
 
+/// What users are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Most of what it sends makes sense.
+    Ordinary,
+    /// All that it sends is poison.
+    Poisonous,
+}
+
 /// One request's content.
 pub(super) struct Wish {
     pub(super) query: &'static str,
@@ -27,7 +37,7 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    pub(super) fn draw(chance: &mut Stream) -> Self {
+    pub(super) fn draw(chance: &mut Stream, kind_of_user: Kind) -> Self {
         // All is drawn at all times, so that one choice moves no other.
         let kind = if chance.below(0..2) == 0 { SampleKind::Jpeg } else { SampleKind::Png };
         let number = chance.below(0..PICTURES);
@@ -36,8 +46,13 @@ impl Wish {
         let garbage = chance.below(0..GARBAGE_ONE_IN) == 0;
         let nonsense = chance.below(0..NONSENSE_ONE_IN) == 0;
         let sync = chance.below(0..SYNC_ONE_IN) == 0;
-        let picture = picture(kind, number);
-        let body = if garbage { spoil(&picture, chance) } else { picture };
+        let drawn = picture(kind, number);
+        let body = match kind_of_user {
+            Kind::Poisonous => poisoned(&picture(SampleKind::Png, number)),
+            Kind::Ordinary if garbage => spoil(&drawn, chance),
+            Kind::Ordinary => drawn,
+        };
+        let nonsense = nonsense && kind_of_user == Kind::Ordinary;
         Self { query: if nonsense { senseless } else { wanted }, body, sync }
     }
 
@@ -98,7 +113,7 @@ mod tests {
     #[test]
     fn most_wishes_have_a_picture_for_an_answer_and_some_have_none() {
         let converter = Converter::new(Limits::default());
-        let wishes = (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0")));
+        let wishes = (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0"), Kind::Ordinary));
         let refused = wishes.filter(|wish| wish.expected(&converter).is_none()).count();
         assert!((40..160).contains(&refused), "{refused} of 2000");
     }

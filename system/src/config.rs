@@ -1,0 +1,99 @@
+//! Configuration and releases: versions that a service hands to every node, a few at a time.
+//!
+//! What is handed out is a [`Document`]: settings, and, since a version is made by people, perhaps a defect that only shows
+//! under its own conditions. The service lets a version onto a stage of the nodes, waits, looks at how they do, and goes
+//! on, or condemns the version and takes it back. A node validates what it is given, runs a version on probation before
+//! it calls it good, keeps the last good one on its disk, and starts from that where the one on probation did not let it live.
+//!
+//! Nodes ask; nobody has to know who listens. A deployment without a node of the role `config` has one version for ever.
+
+mod agent;
+mod defect;
+mod document;
+mod rollout;
+mod service;
+
+pub(crate) use agent::Agent;
+pub(crate) use defect::{Met, Work};
+pub use service::serve;
+
+use sim::stack::{Setting, SettingKind};
+
+/// The role's name.
+pub const ROLE: &str = "config";
+
+/// What scenarios can change about it: what operators push, and the safeguards.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "push.at",
+        why: "when operators push a new version; 0s is never",
+        default: "0s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "push.content",
+        why: "what is pushed: a version that is `good`, one that no validator lets pass, or one with a hidden defect",
+        default: "good",
+        kind: SettingKind::Choice(&["good", "invalid", "defective"]),
+    },
+    Setting {
+        name: "push.role",
+        why: "the role whose nodes get it",
+        default: "api",
+        kind: SettingKind::Choice(&["api", "worker"]),
+    },
+    Setting {
+        name: "push.effect",
+        why: "what the defect does to the request at hand or to the process",
+        default: "refuse",
+        kind: SettingKind::Choice(&["refuse", "crash", "hang", "slow", "wrong"]),
+    },
+    Setting {
+        name: "push.trigger",
+        why: "what sets the defect off",
+        default: "always",
+        kind: SettingKind::Choice(&["always", "input", "date", "age", "count", "load", "recovery"]),
+    },
+    Setting {
+        name: "push.after",
+        why: "how long after its adoption (`age`), or on the node's wall clock after its zero (`date`), the defect shows",
+        default: "30s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "push.threshold",
+        why: "from how many requests, in all (`count`) or at once (`load`), the defect shows",
+        default: "100",
+        kind: SettingKind::Number { least: 0, most: 1_000_000_000 },
+    },
+    Setting {
+        name: "rollout.staged",
+        why: "whether a version goes to 1, 10, 50 and then 100 percent of the nodes, or to all at once",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "rollout.soak",
+        why: "how long a stage must do well before the next",
+        default: "10s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "rollout.gate",
+        why: "whether a version whose nodes do badly is taken back",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "config.validation",
+        why: "whether nodes check a version, and try it on a known input, before they run it",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "config.last-known-good",
+        why: "whether a node that a version did not let live starts again from the last good one",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+];

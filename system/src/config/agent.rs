@@ -1,0 +1,251 @@
+//! A node's side: which version its process runs, and how it does with it.
+
+use super::defect::{Circumstances, Met, Work};
+use super::document::Document;
+use super::rollout::Report;
+use crate::api::PORT;
+use crate::http::HttpClient;
+use http_body_util::Full;
+use hyper::Request;
+use sim::fs;
+use sim::history::Fact;
+use sim::stack::Process;
+use sim::time::{Instant, sleep};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const DIRECTORY: &str = "/version";
+/// The version that is known to let the node live.
+const GOOD: &str = "good";
+/// The version on probation.
+const CANDIDATE: &str = "candidate";
+/// How often a node asks, on the average, and how long it waits for the answer.
+const INTERVAL: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a version must let the node live before it is called good.
+const PROBATION: Duration = Duration::from_secs(8);
+
+/// Knows the version that a process runs.
+pub(crate) struct Agent {
+    validation: bool,
+    last_known_good: bool,
+    incarnation: u32,
+    state: Mutex<State>,
+}
+
+struct State {
+    document: Document,
+    adopted: Instant,
+    /// Not called good yet.
+    on_probation: bool,
+    rejected: Option<u64>,
+    seen: u64,
+    requests: u64,
+    failed: u64,
+    under_way: u64,
+}
+
+/// A request that counts as under way until this is dropped, and as failed where nobody said how it ended: its caller gave up.
+pub(crate) struct UnderWay {
+    agent: Arc<Agent>,
+    ended: bool,
+}
+
+impl Agent {
+    /// The agent of `process`, which follows the config service from now on where there is one.
+    pub(crate) async fn start(process: &Process) -> Arc<Self> {
+        let deployment = &process.deployment;
+        let service = deployment.of_role(super::ROLE).next().map(|node| node.name.clone());
+        let last_known_good = deployment.flag("config.last-known-good");
+        let (document, rejected) = match &service {
+            Some(_) => start_from_disk(last_known_good).await.unwrap_or((None, None)),
+            None => (None, None),
+        };
+        let adopted_before = document.is_some();
+        let state = State {
+            document: document.unwrap_or_else(Document::first),
+            adopted: Instant::now(),
+            on_probation: false,
+            rejected,
+            seen: 0,
+            requests: 0,
+            failed: 0,
+            under_way: 0,
+        };
+        let agent = Arc::new(Self {
+            validation: deployment.flag("config.validation"),
+            last_known_good,
+            incarnation: process.incarnation,
+            state: Mutex::new(state),
+        });
+        if let Some(service) = service {
+            if adopted_before {
+                agent.say_adopted();
+            }
+            sim::task::spawn(agent.clone().follow(service, process.node.name.clone()));
+        }
+        agent
+    }
+
+    /// Takes a request on; none where the version says that the node has enough to do.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<UnderWay> {
+        let mut state = self.state();
+        state.seen += 1;
+        state.requests += 1;
+        if state.under_way >= state.document.in_flight_max {
+            state.failed += 1;
+            return None;
+        }
+        state.under_way += 1;
+        Some(UnderWay { agent: self.clone(), ended: false })
+    }
+
+    /// Meets whatever the version has in store for a request.
+    pub(crate) async fn meet(&self, work: &Work<'_>) -> Met {
+        let (defect, circumstances) = {
+            let state = self.state();
+            let circumstances = Circumstances {
+                adopted: state.adopted,
+                seen: state.seen,
+                under_way: state.under_way,
+                incarnation: self.incarnation,
+            };
+            (state.document.defect, circumstances)
+        };
+        match defect {
+            Some(defect) => defect.meet(work, &circumstances).await,
+            None => Met::Nothing,
+        }
+    }
+
+    /// Asks for the version again and again.
+    async fn follow(self: Arc<Self>, service: String, node: String) {
+        let http = HttpClient::default();
+        let mut chance = sim::node::stream("config");
+        loop {
+            sleep(chance.duration(INTERVAL / 2..INTERVAL * 3 / 2)).await;
+            let report = self.report(&node);
+            let body = serde_json::to_vec(&report).expect("numbers and names").into();
+            let request = Request::post("/v1/follow").header("content-type", "application/json");
+            let request = request.body(Full::new(body)).expect("made of valid parts");
+            let asked = http.request(&service, PORT, request, Instant::now() + PATIENCE).await;
+            // What cannot be had or read changes nothing: the node goes on with what it has.
+            let told = asked.ok().and_then(|answer| serde_json::from_slice::<Document>(answer.body()).ok());
+            if let Err(error) = self.consider(told).await {
+                tracing::warn!(%error, "a version cannot be kept on disk");
+            }
+        }
+    }
+
+    fn report(&self, node: &str) -> Report {
+        let state = self.state();
+        Report {
+            node: node.to_owned(),
+            incarnation: self.incarnation,
+            running: state.document.version,
+            rejected: state.rejected,
+            requests: state.requests,
+            failed: state.failed,
+        }
+    }
+
+    /// Adopts the version that the service says, where it is another and can be run; ends a probation that was passed.
+    async fn consider(&self, told: Option<Document>) -> io::Result<()> {
+        let (running, rejected, passed) = {
+            let mut state = self.state();
+            let passed = state.on_probation && state.adopted.elapsed() >= PROBATION;
+            state.on_probation &= !passed;
+            (state.document.clone(), state.rejected, passed)
+        };
+        if passed {
+            keep(GOOD, &running).await?;
+            fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await?;
+        }
+        let Some(told) = told.filter(|told| told.version != running.version) else { return Ok(()) };
+        if self.last_known_good && rejected == Some(told.version) {
+            return Ok(());
+        }
+        if let (true, Err(why)) = (self.validation, told.validate()) {
+            self.state().rejected = Some(told.version);
+            let text = format!("version {} does not pass validation: {why}", told.version);
+            sim::node::record(Fact::Note { text });
+            return Ok(());
+        }
+        let back = told.version < running.version;
+        // On disk first: a process that it kills must find out what did.
+        keep(if back { GOOD } else { CANDIDATE }, &told).await?;
+        if back {
+            let _ = fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await;
+        }
+        {
+            let mut state = self.state();
+            (state.document, state.adopted, state.on_probation) = (told, Instant::now(), !back);
+            (state.seen, state.requests, state.failed) = (0, 0, 0);
+        }
+        self.say_adopted();
+        Ok(())
+    }
+
+    fn say_adopted(&self) {
+        let version = self.state().document.version;
+        sim::node::record(Fact::Adopt { version });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    /// Ends the request; `failed` through no fault of its own or not.
+    pub(crate) fn end(mut self, failed: bool) {
+        self.ended = true;
+        self.agent.state().failed += u64::from(failed);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.agent.state();
+        state.under_way = state.under_way.saturating_sub(1);
+        state.failed += u64::from(!self.ended);
+    }
+}
+
+/// The version to start with, and one that is not to be tried again: it was on probation when the process ended.
+async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>, Option<u64>)> {
+    fs::create_dir_all(DIRECTORY).await?;
+    let candidate = read(CANDIDATE).await;
+    if candidate.is_some() && !last_known_good {
+        return Ok((candidate, None));
+    }
+    if candidate.is_some() {
+        fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await?;
+    }
+    Ok((read(GOOD).await, candidate.map(|candidate| candidate.version)))
+}
+
+/// A version on disk; none where there is none, or none that is whole.
+async fn read(name: &str) -> Option<Document> {
+    let bytes = fs::read(&format!("{DIRECTORY}/{name}")).await.ok()?;
+    let (sum, json) = bytes.split_first_chunk()?;
+    (crc32fast::hash(json) == u32::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
+}
+
+async fn keep(name: &str, document: &Document) -> io::Result<()> {
+    let json = serde_json::to_vec(document).expect("numbers and words");
+    let bytes = [&crc32fast::hash(&json).to_le_bytes()[..], &json].concat();
+    write_whole(DIRECTORY, name, bytes).await
+}
+
+/// Writes a file so that after any crash it is there as a whole, or as it was before.
+pub(super) async fn write_whole(directory: &str, name: &str, bytes: Vec<u8>) -> io::Result<()> {
+    let (path, new) = (format!("{directory}/{name}"), format!("{directory}/{name}.new"));
+    let options = fs::OpenOptions::new().write(true).create(true).truncate(true);
+    let file = options.open(&new).await?;
+    file.write_at(0, bytes.into()).await?;
+    file.sync_all().await?;
+    fs::rename(&new, &path).await?;
+    fs::sync_dir(directory).await
+}
