@@ -130,3 +130,25 @@ fn every_scenario_is_called_as_its_file_and_makes_plans() {
         }
     }
 }
+
+#[test]
+fn the_readme_lists_every_scenario_with_a_law_that_a_variant_breaks() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let table = readme.split("| scenario |").nth(1).unwrap().lines().skip(2);
+    let rows = table.take_while(|line| line.starts_with("| `")).map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        (cells[0].to_owned(), cells[3].to_owned())
+    });
+    let rows: Vec<_> = rows.collect();
+    let names: Vec<_> = rows.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, library::BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for (name, law) in &rows {
+        let scenario = library::find(name, &ImageStack).unwrap();
+        let breaks = |law: &str| {
+            let expected = scenario.variants.iter().filter_map(|variant| variant.expect.get(law));
+            expected.map(ToString::to_string).any(|expected| expected == "violated")
+        };
+        let shows_nothing = scenario.variants.is_empty();
+        assert!(shows_nothing || breaks(law), "{name}: no variant is expected to break `{law}`");
+    }
+}

@@ -52,11 +52,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "push.trigger",
         why: "what sets the defect off",
         default: "always",
-        kind: SettingKind::Choice(&["always", "input", "date", "age", "count", "load", "recovery"]),
+        kind: SettingKind::Choice(&["always", "input", "half", "date", "age", "count", "load", "recovery"]),
     },
     Setting {
         name: "push.after",
-        why: "how long after its adoption (`age`), or on the node's wall clock after its zero (`date`), the defect shows",
+        why: "when the defect shows: so long after a version's adoption (`age`), or on wall clocks after the start of 2026 (`date`)",
         default: "30s",
         kind: SettingKind::Duration,
     },

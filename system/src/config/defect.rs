@@ -21,7 +21,9 @@ enum Trigger {
     Always,
     /// Requests of one kind: those that want their picture cut to size.
     Input,
-    /// The wall clock passes a date, in nanoseconds.
+    /// Every second request.
+    Half,
+    /// The wall clock passes a date, in nanoseconds since 1970.
     Date(u64),
     /// The process has run it for so many nanoseconds.
     Age(u64),
@@ -49,6 +51,8 @@ enum Effect {
     Wrong,
 }
 
+/// Where dates are counted from, on wall clocks: 2026-01-01, on which simulated worlds begin.
+const DATES_FROM: Duration = Duration::from_secs(1_767_225_600);
 /// How much of a core a slow request takes.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -77,13 +81,18 @@ pub(crate) enum Met {
     Spoilt,
 }
 
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Defect {
     pub(super) fn of(deployment: &Deployment) -> Self {
-        let after_ns = u64::try_from(deployment.duration("push.after").as_nanos()).unwrap_or(u64::MAX);
+        let after_ns = nanoseconds(deployment.duration("push.after"));
         let threshold = deployment.number("push.threshold");
         let trigger = match deployment.setting("push.trigger") {
             "input" => Trigger::Input,
-            "date" => Trigger::Date(after_ns),
+            "half" => Trigger::Half,
+            "date" => Trigger::Date(nanoseconds(DATES_FROM).saturating_add(after_ns)),
             "age" => Trigger::Age(after_ns),
             "count" => Trigger::Count(threshold),
             "load" => Trigger::Load(threshold),
@@ -109,6 +118,7 @@ impl Defect {
         match self.trigger {
             Trigger::Always => true,
             Trigger::Input => work.options.contains("cover"),
+            Trigger::Half => process.seen % 2 == 0,
             Trigger::Date(at_ns) => sim::time::wall_now().as_nanos() >= u128::from(at_ns),
             Trigger::Age(age_ns) => process.adopted.elapsed().as_nanos() >= u128::from(age_ns),
             Trigger::Count(count) => process.seen >= count,

@@ -66,10 +66,18 @@ impl Service {
                 let due = !push_at.is_zero() && rollout.progress == Progress::Waiting;
                 if due && now - begun >= push_at { Some(rollout.push(now)) } else { rollout.step(now) }
             };
-            if let Some(step) = step {
-                let progress = self.rollout().progress;
-                save(progress).await?;
-                self.tell(step, role);
+            // A stage is told before anybody can be on it; a version is condemned once that cannot be forgotten.
+            match step {
+                Some(step @ Step::Opened(_)) => {
+                    self.tell(step, role);
+                    let progress = self.rollout().progress;
+                    save(progress).await?;
+                }
+                Some(step @ Step::Condemned(_)) => {
+                    save(Progress::Condemned).await?;
+                    self.tell(step, role);
+                }
+                None => {}
             }
             sleep(STEP).await;
         }

@@ -22,6 +22,10 @@ pub(crate) struct Setup {
     pub(crate) api: u32,
     pub(crate) queue: u32,
     pub(crate) worker: u32,
+    pub(crate) balancer: u32,
+    pub(crate) config: u32,
+    /// What goes wrong in the simulated world; in the live one nothing does.
+    pub(crate) faults: Vec<sim::fault::Fault>,
     pub(crate) worker_memory_bytes: u64,
     /// Nodes of each of the tiers that keep accounts, make bills and archive them.
     pub(crate) accounts: u32,
@@ -41,6 +45,9 @@ impl Setup {
             api: 0,
             queue: 0,
             worker: 0,
+            balancer: 0,
+            config: 0,
+            faults: Vec::new(),
             worker_memory_bytes: 4 << 30,
             accounts: 0,
             clients: 0,
@@ -60,6 +67,8 @@ impl Setup {
             ("usage", self.accounts),
             ("batch", self.accounts),
             ("archive", self.accounts),
+            ("balancer", self.balancer),
+            ("config", self.config),
             ("tester", 1),
             (CLIENT_ROLE, users),
         ];
@@ -174,7 +183,7 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: setup.nodes(),
-        faults: Vec::new(),
+        faults: setup.faults.clone(),
     };
     let history = Arc::new(Mutex::new(Vec::new()));
     let written = history.clone();

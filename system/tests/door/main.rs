@@ -6,5 +6,6 @@ mod bytes;
 mod harness;
 mod http;
 mod stack;
+mod tiers;
 
 extern crate hogwash_system as system;

@@ -1,0 +1,217 @@
+//! The tiers before and beside the API servers: load balancers, and versions that are handed out.
+
+use crate::harness::{Setup, assert_all_live, pick, run};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response};
+use sim::fault::{Fault, Inject, On};
+use sim::history::{Event, Fact};
+use sim::time::{Instant, sleep};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use system::api;
+use system::http::HttpClient;
+use system::resize::{SampleKind, sample_image};
+
+fn whole(settings: &[(&str, &str)]) -> Setup {
+    let settings: BTreeMap<_, _> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Setup { balancer: 1, config: 1, api: 4, queue: 3, worker: 2, duration_s: 90, settings, ..Setup::alone() }
+}
+
+/// One picture resized through the load balancer.
+async fn resize(http: &HttpClient, key: &str, patience: Duration) -> Option<Response<Bytes>> {
+    let request = Request::post("/v1/resize?w=24").header("idempotency-key", key);
+    let request = request.body(Full::new(sample_image(SampleKind::Jpeg, 1))).unwrap();
+    http.request("balancer-1", api::PORT, request, Instant::now() + patience).await.ok()
+}
+
+/// How many of `count` requests, one after the other, give the picture.
+async fn good(from: u32, count: u32) -> u32 {
+    let http = HttpClient::default();
+    let mut good = 0;
+    for number in from..from + count {
+        let answer = resize(&http, &format!("photo-{number}"), Duration::from_secs(15)).await;
+        good += u32::from(answer.is_some_and(|answer| answer.status() == 200));
+    }
+    good
+}
+
+async fn ready() {
+    for _ in 0..100 {
+        if good(0, 1).await == 1 {
+            return;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the stack does not get ready");
+}
+
+fn crash(node: &str, start_s: u64, end_s: u64) -> Fault {
+    let on = On { nodes: vec![node.to_owned()] };
+    let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
+    Fault { name: format!("crash-{node}"), start_ns, end_ns, shared: None, inject: Inject::Crash(on) }
+}
+
+fn notes(events: &[Event]) -> Vec<String> {
+    pick(events, |_, fact| if let Fact::Note { text } = fact { Some(text.clone()) } else { None })
+}
+
+#[test]
+fn what_servers_say_passes_through_the_load_balancer_unchanged() {
+    let events = run(&whole(&[]), async |_| {
+        ready().await;
+        let http = HttpClient::default();
+        let answer = resize(&http, "one", Duration::from_secs(15)).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "image/jpeg");
+        for (path, status) in [("/v1/nowhere", 404), ("/healthz", 200), ("/v1/resize", 405)] {
+            let request = Request::get(path).body(Full::default()).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let answer = http.request("balancer-1", api::PORT, request, deadline).await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    });
+    assert_all_live(&events);
+}
+
+#[test]
+fn a_tier_that_is_full_turns_away_at_once() {
+    let events = run(&whole(&[("balancer.max-in-flight", "1"), ("worker.conversion-cost", "3s")]), async |_| {
+        ready().await;
+        let asked = (0..4).map(|number| async move {
+            let http = HttpClient::default();
+            resize(&http, &format!("burst-{number}"), Duration::from_secs(15)).await.unwrap()
+        });
+        let tasks: Vec<_> = asked.map(sim::task::spawn).collect();
+        let mut statuses = Vec::new();
+        for task in tasks {
+            let answer = task.await.unwrap();
+            if answer.status() == 503 {
+                assert!(answer.headers().contains_key("retry-after"));
+            }
+            statuses.push(answer.status().as_u16());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 503, 503, 503]);
+    });
+    assert_all_live(&events);
+}
+
+#[cfg(not(live))]
+#[test]
+fn a_server_that_is_dead_costs_a_second_try_and_then_nothing() {
+    let setup = Setup { faults: vec![crash("api-2", 20, 80)], ..whole(&[]) };
+    let events = run(&setup, async |_| {
+        ready().await;
+        sleep(Duration::from_secs(19)).await;
+        assert_eq!(good(100, 60).await, 60, "a second server answers where the first is gone");
+    });
+    assert!(notes(&events).iter().any(|note| note == "api-2 does not answer checks"), "{:?}", notes(&events));
+}
+
+#[cfg(not(live))]
+#[test]
+fn where_most_servers_seem_dead_the_load_balancer_fails_open() {
+    // All of them answer their users; their answers to checks are lost, since they stand still for a moment each.
+    let setup = Setup { faults: (1..=4).map(|number| crash(&format!("api-{number}"), 20, 25)).collect(), ..whole(&[]) };
+    run(&setup, async |_| {
+        ready().await;
+        sleep(Duration::from_secs(25)).await;
+        // Checks have not let any of them in again.
+        assert!(good(100, 5).await >= 4);
+    });
+}
+
+/// A version with a defect that is set off by every second request or so, and stays on one server.
+fn gray(ejection: &str) -> Setup {
+    whole(&[
+        ("push.at", "1s"),
+        ("push.content", "defective"),
+        ("push.trigger", "half"),
+        ("push.effect", "hang"),
+        ("rollout.soak", "1h"),
+        ("rollout.gate", "false"),
+        ("balancer.ejection", ejection),
+        ("balancer.attempts", "1"),
+    ])
+}
+
+#[cfg(not(live))]
+#[test]
+fn a_server_that_answers_checks_and_drops_half_of_its_users_is_ejected_and_else_nobody_notices() {
+    let failures = |ejection: &'static str| {
+        let failed = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let told = failed.clone();
+        let events = run(&gray(ejection), move |_| {
+            let told = told.clone();
+            async move {
+                sleep(Duration::from_secs(10)).await;
+                let asked = (0..120).map(|number| async move {
+                    sleep(Duration::from_millis(500) * number).await;
+                    let http = HttpClient::default();
+                    let answer = resize(&http, &format!("photo-{number}"), Duration::from_secs(15)).await;
+                    u32::from(answer.is_none_or(|answer| answer.status() != 200))
+                });
+                let tasks: Vec<_> = asked.map(sim::task::spawn).collect();
+                for task in tasks {
+                    told.fetch_add(task.await.unwrap(), std::sync::atomic::Ordering::Relaxed);
+                }
+            }
+        });
+        let notes = notes(&events);
+        assert!(!notes.iter().any(|note| note.contains("answer checks")), "{notes:?}");
+        let ejected: BTreeSet<_> =
+            notes.iter().filter(|note| note.contains("ejected")).map(|note| note[..5].to_owned()).collect();
+        (ejected, failed.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    let (ejected, with) = failures("true");
+    assert_eq!(ejected.into_iter().collect::<Vec<_>>(), ["api-1"]);
+    let (ejected, without) = failures("false");
+    assert!(ejected.is_empty());
+    assert!(with * 2 <= without, "{with} requests failed with ejection, {without} without");
+}
+
+#[cfg(not(live))]
+#[test]
+fn a_version_that_crashes_is_run_by_one_server_once_and_taken_back() {
+    let settings = [("push.at", "5s"), ("push.content", "defective"), ("push.effect", "crash")];
+    let events = run(&whole(&settings), async |_| {
+        ready().await;
+        good(100, 40).await;
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(good(200, 10).await, 10);
+    });
+    let crashes = pick(&events, |_, fact| {
+        matches!(fact, Fact::Exit { cause: sim::history::Down::Abort }).then_some(())
+    });
+    assert_eq!(crashes.len(), 1, "the last good version is on disk");
+    let condemned = pick(&events, |_, fact| matches!(fact, Fact::Condemn { version: 2 }).then_some(()));
+    assert_eq!(condemned.len(), 1);
+}
+
+#[cfg(not(live))]
+#[test]
+fn a_version_that_is_good_reaches_every_server_in_stages() {
+    let events = run(&whole(&[("push.at", "5s")]), async |_| {
+        ready().await;
+        sleep(Duration::from_secs(60)).await;
+    });
+    let stages = pick(&events, |_, fact| if let Fact::Stage { percent, .. } = fact { Some(*percent) } else { None });
+    assert_eq!(stages, [1, 10, 50, 100]);
+    let adopters = pick(&events, |node, fact| matches!(fact, Fact::Adopt { version: 2 }).then_some(node));
+    assert_eq!(adopters.len(), 4);
+    assert_all_live(&events);
+}
+
+#[cfg(not(live))]
+#[test]
+fn a_version_that_no_node_can_run_is_run_by_none() {
+    let events = run(&whole(&[("push.at", "5s"), ("push.content", "invalid")]), async |_| {
+        ready().await;
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(good(100, 10).await, 10);
+    });
+    let adopters = pick(&events, |node, fact| matches!(fact, Fact::Adopt { .. }).then_some(node));
+    assert!(adopters.is_empty());
+    assert!(notes(&events).iter().any(|note| note.contains("does not pass validation")));
+}
