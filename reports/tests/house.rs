@@ -136,7 +136,8 @@ fn the_readme_lists_every_scenario_with_a_law_that_a_variant_breaks() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let table = readme.split("| scenario |").nth(1).unwrap().lines().skip(2);
     let rows = table.take_while(|line| line.starts_with("| `")).map(|line| {
-        let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let cells: Vec<_> =
+            line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         (cells[0].to_owned(), cells[3].to_owned())
     });
     let rows: Vec<_> = rows.collect();

@@ -3,9 +3,9 @@
 mod budget;
 mod draw;
 
-use crate::{api, balancer};
 use crate::http::{HttpClient, HttpError};
 use crate::resize::{Converter, Limits};
+use crate::{api, balancer};
 use budget::Budget;
 use bytes::Bytes;
 use draw::{Kind, Wish};

@@ -6,8 +6,8 @@
 
 pub mod api;
 pub mod archive;
-pub mod billing;
 pub mod balancer;
+pub mod billing;
 pub mod blobs;
 pub mod client;
 pub mod config;

@@ -42,8 +42,9 @@ const ROLES: [Role; 8] = [
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
 /// All settings: those of the first tiers, then those of each that was added.
-static SETTINGS: LazyLock<Vec<Setting>> =
-    LazyLock::new(|| [OF_FIRST_TIERS, balancer::SETTINGS, config::SETTINGS, worker::SETTINGS, client::SETTINGS].concat());
+static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    [OF_FIRST_TIERS, balancer::SETTINGS, config::SETTINGS, worker::SETTINGS, client::SETTINGS].concat()
+});
 
 const OF_FIRST_TIERS: &[Setting] = &[
     Setting {

@@ -24,8 +24,15 @@ pub enum Down {
 }
 
 impl Down {
-    const ALL: [Self; 7] =
-        [Self::Crash, Self::PowerLoss, Self::Panic, Self::OutOfMemory, Self::Stop, Self::Returned, Self::Abort];
+    const ALL: [Self; 7] = [
+        Self::Crash,
+        Self::PowerLoss,
+        Self::Panic,
+        Self::OutOfMemory,
+        Self::Stop,
+        Self::Returned,
+        Self::Abort,
+    ];
 }
 
 impl fmt::Display for Down {

@@ -134,9 +134,11 @@ impl Server {
     /// Meets whatever the server's version has in store for a request with these options.
     async fn meet(&self, options: &str) -> Result<(), ApiError> {
         match self.agent.meet(&Work { options }).await {
-            Met::Failure => {
-                Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong: try again"))
-            }
+            Met::Failure => Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "something went wrong: try again",
+            )),
             Met::Nothing | Met::Spoilt => Ok(()),
         }
     }

@@ -73,7 +73,8 @@ fn is_repeatable(parts: &Parts) -> bool {
 fn copy(parts: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = parts.uri.path_and_query().cloned().map_or_else(|| "/".parse().expect("an address"), Into::into);
+    *request.uri_mut() =
+        parts.uri.path_and_query().cloned().map_or_else(|| "/".parse().expect("an address"), Into::into);
     *request.headers_mut() = end_to_end(&parts.headers);
     // What is left is told anew.
     request.headers_mut().remove(DEADLINE_HEADER);

@@ -11,6 +11,7 @@ use sim::fs;
 use sim::history::Fact;
 use sim::stack::Process;
 use sim::time::{Instant, sleep};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a version must let the node live before it is called good.
 const PROBATION: Duration = Duration::from_secs(8);
+/// So many requests say how a process does: what was well for hours must not hide what fails now.
+const RECENT_MAX: usize = 20;
 
 /// Knows the version that a process runs.
 pub(crate) struct Agent {
@@ -41,8 +44,8 @@ struct State {
     on_probation: bool,
     rejected: Option<u64>,
     seen: u64,
-    requests: u64,
-    failed: u64,
+    /// How the last requests ended, whether by failing.
+    recent: VecDeque<bool>,
     under_way: u64,
 }
 
@@ -50,6 +53,15 @@ struct State {
 pub(crate) struct UnderWay {
     agent: Arc<Agent>,
     ended: bool,
+}
+
+impl State {
+    fn note(&mut self, failed: bool) {
+        self.recent.push_back(failed);
+        if self.recent.len() > RECENT_MAX {
+            self.recent.pop_front();
+        }
+    }
 }
 
 impl Agent {
@@ -69,8 +81,7 @@ impl Agent {
             on_probation: false,
             rejected,
             seen: 0,
-            requests: 0,
-            failed: 0,
+            recent: VecDeque::new(),
             under_way: 0,
         };
         let agent = Arc::new(Self {
@@ -83,7 +94,10 @@ impl Agent {
             if adopted_before {
                 agent.say_adopted();
             }
-            sim::task::spawn(agent.clone().follow(service, process.node.name.clone()));
+            // Asked before the first request: what kills the process with its first must not keep it from hearing of better.
+            let http = HttpClient::default();
+            agent.ask(&http, &service, &process.node.name).await;
+            sim::task::spawn(agent.clone().follow(http, service, process.node.name.clone()));
         }
         agent
     }
@@ -92,9 +106,8 @@ impl Agent {
     pub(crate) fn begin(self: &Arc<Self>) -> Option<UnderWay> {
         let mut state = self.state();
         state.seen += 1;
-        state.requests += 1;
         if state.under_way >= state.document.in_flight_max {
-            state.failed += 1;
+            state.note(true);
             return None;
         }
         state.under_way += 1;
@@ -120,21 +133,24 @@ impl Agent {
     }
 
     /// Asks for the version again and again.
-    async fn follow(self: Arc<Self>, service: String, node: String) {
-        let http = HttpClient::default();
+    async fn follow(self: Arc<Self>, http: HttpClient, service: String, node: String) {
         let mut chance = sim::node::stream("config");
         loop {
             sleep(chance.duration(INTERVAL / 2..INTERVAL * 3 / 2)).await;
-            let report = self.report(&node);
-            let body = serde_json::to_vec(&report).expect("numbers and names").into();
-            let request = Request::post("/v1/follow").header("content-type", "application/json");
-            let request = request.body(Full::new(body)).expect("made of valid parts");
-            let asked = http.request(&service, PORT, request, Instant::now() + PATIENCE).await;
-            // What cannot be had or read changes nothing: the node goes on with what it has.
-            let told = asked.ok().and_then(|answer| serde_json::from_slice::<Document>(answer.body()).ok());
-            if let Err(error) = self.consider(told).await {
-                tracing::warn!(%error, "a version cannot be kept on disk");
-            }
+            self.ask(&http, &service, &node).await;
+        }
+    }
+
+    /// Says how the process does, and does as it is told.
+    async fn ask(&self, http: &HttpClient, service: &str, node: &str) {
+        let body = serde_json::to_vec(&self.report(node)).expect("numbers and names").into();
+        let request = Request::post("/v1/follow").header("content-type", "application/json");
+        let request = request.body(Full::new(body)).expect("made of valid parts");
+        let asked = http.request(service, PORT, request, Instant::now() + PATIENCE).await;
+        // What cannot be had or read changes nothing: the node goes on with what it has.
+        let told = asked.ok().and_then(|answer| serde_json::from_slice::<Document>(answer.body()).ok());
+        if let Err(error) = self.consider(told).await {
+            tracing::warn!(%error, "a version cannot be kept on disk");
         }
     }
 
@@ -145,8 +161,8 @@ impl Agent {
             incarnation: self.incarnation,
             running: state.document.version,
             rejected: state.rejected,
-            requests: state.requests,
-            failed: state.failed,
+            requests: state.recent.len() as u64,
+            failed: state.recent.iter().filter(|failed| **failed).count() as u64,
         }
     }
 
@@ -181,7 +197,8 @@ impl Agent {
         {
             let mut state = self.state();
             (state.document, state.adopted, state.on_probation) = (told, Instant::now(), !back);
-            (state.seen, state.requests, state.failed) = (0, 0, 0);
+            state.seen = 0;
+            state.recent.clear();
         }
         self.say_adopted();
         Ok(())
@@ -201,7 +218,7 @@ impl UnderWay {
     /// Ends the request; `failed` through no fault of its own or not.
     pub(crate) fn end(mut self, failed: bool) {
         self.ended = true;
-        self.agent.state().failed += u64::from(failed);
+        self.agent.state().note(failed);
     }
 }
 
@@ -209,7 +226,9 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut state = self.agent.state();
         state.under_way = state.under_way.saturating_sub(1);
-        state.failed += u64::from(!self.ended);
+        if !self.ended {
+            state.note(true);
+        }
     }
 }
 

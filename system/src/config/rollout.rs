@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub(super) running: u64,
     /// The version that it would not run, or could not.
     pub(super) rejected: Option<u64>,
-    /// Requests since it runs this version, and how many of them it failed.
+    /// How many requests it counts of its last with this version, and how many of them it failed.
     pub(super) requests: u64,
     pub(super) failed: u64,
 }

@@ -76,24 +76,25 @@ fn what_servers_say_passes_through_the_load_balancer_unchanged() {
 
 #[test]
 fn a_tier_that_is_full_turns_away_at_once() {
-    let events = run(&whole(&[("balancer.max-in-flight", "1"), ("worker.conversion-cost", "3s")]), async |_| {
-        ready().await;
-        let asked = (0..4).map(|number| async move {
-            let http = HttpClient::default();
-            resize(&http, &format!("burst-{number}"), Duration::from_secs(15)).await.unwrap()
-        });
-        let tasks: Vec<_> = asked.map(sim::task::spawn).collect();
-        let mut statuses = Vec::new();
-        for task in tasks {
-            let answer = task.await.unwrap();
-            if answer.status() == 503 {
-                assert!(answer.headers().contains_key("retry-after"));
+    let events =
+        run(&whole(&[("balancer.max-in-flight", "1"), ("worker.conversion-cost", "3s")]), async |_| {
+            ready().await;
+            let asked = (0..4).map(|number| async move {
+                let http = HttpClient::default();
+                resize(&http, &format!("burst-{number}"), Duration::from_secs(15)).await.unwrap()
+            });
+            let tasks: Vec<_> = asked.map(sim::task::spawn).collect();
+            let mut statuses = Vec::new();
+            for task in tasks {
+                let answer = task.await.unwrap();
+                if answer.status() == 503 {
+                    assert!(answer.headers().contains_key("retry-after"));
+                }
+                statuses.push(answer.status().as_u16());
             }
-            statuses.push(answer.status().as_u16());
-        }
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 503, 503, 503]);
-    });
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 503, 503, 503]);
+        });
     assert_all_live(&events);
 }
 
@@ -113,7 +114,10 @@ fn a_server_that_is_dead_costs_a_second_try_and_then_nothing() {
 #[test]
 fn where_most_servers_seem_dead_the_load_balancer_fails_open() {
     // All of them answer their users; their answers to checks are lost, since they stand still for a moment each.
-    let setup = Setup { faults: (1..=4).map(|number| crash(&format!("api-{number}"), 20, 25)).collect(), ..whole(&[]) };
+    let setup = Setup {
+        faults: (1..=4).map(|number| crash(&format!("api-{number}"), 20, 25)).collect(),
+        ..whole(&[])
+    };
     run(&setup, async |_| {
         ready().await;
         sleep(Duration::from_secs(25)).await;
@@ -196,7 +200,8 @@ fn a_version_that_is_good_reaches_every_server_in_stages() {
         ready().await;
         sleep(Duration::from_secs(60)).await;
     });
-    let stages = pick(&events, |_, fact| if let Fact::Stage { percent, .. } = fact { Some(*percent) } else { None });
+    let stages =
+        pick(&events, |_, fact| if let Fact::Stage { percent, .. } = fact { Some(*percent) } else { None });
     assert_eq!(stages, [1, 10, 50, 100]);
     let adopters = pick(&events, |node, fact| matches!(fact, Fact::Adopt { version: 2 }).then_some(node));
     assert_eq!(adopters.len(), 4);
