@@ -118,7 +118,7 @@ impl Defect {
         match self.trigger {
             Trigger::Always => true,
             Trigger::Input => work.options.contains("cover"),
-            Trigger::Half => process.seen % 2 == 0,
+            Trigger::Half => process.seen.is_multiple_of(2),
             Trigger::Date(at_ns) => sim::time::wall_now().as_nanos() >= u128::from(at_ns),
             Trigger::Age(age_ns) => process.adopted.elapsed().as_nanos() >= u128::from(age_ns),
             Trigger::Count(count) => process.seen >= count,
