@@ -36,6 +36,7 @@ built_in![
     "config/google-bgp-2016",
     "config/google-service-control-2025",
     "correlated/shared-power-loss",
+    "gray/half-answers",
     "load/aws-kinesis-2020",
     "load/optus-2023",
     "network/aws-ebs-2011",
