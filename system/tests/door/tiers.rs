@@ -181,9 +181,10 @@ fn a_version_that_crashes_is_run_by_one_server_once_and_taken_back() {
     let settings = [("push.at", "5s"), ("push.content", "defective"), ("push.effect", "crash")];
     let events = run(&whole(&settings), async |_| {
         ready().await;
-        good(100, 40).await;
-        sleep(Duration::from_secs(20)).await;
-        assert_eq!(good(200, 10).await, 10);
+        // A soak without requests would say nothing.
+        good(100, 120).await;
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(good(300, 10).await, 10);
     });
     let crashes = pick(&events, |_, fact| {
         matches!(fact, Fact::Exit { cause: sim::history::Down::Abort }).then_some(())
