@@ -409,6 +409,15 @@ pub struct ServeArgs {
     /// Change a setting of the stack
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
+    /// How many nodes of a role to serve, where that is not the stack's own number
+    #[arg(long, value_name = "ROLE=COUNT", value_parser = count)]
+    pub nodes: Vec<(String, u32)>,
+}
+
+fn count(text: &str) -> Result<(String, u32), String> {
+    let wrong = "a role's nodes are ROLE=COUNT, such as usage=3";
+    let (role, count) = text.split_once('=').ok_or(wrong)?;
+    Ok((role.to_owned(), count.parse().map_err(|_| wrong)?))
 }
 
 fn argument(text: &str) -> Result<(String, String), String> {
