@@ -21,7 +21,8 @@ const SETTINGS: [Setting; 1] = [Setting {
     kind: SettingKind::Choice(&["go-on", "refuse"]),
 }];
 
-struct PrimaryBackup;
+/// The stack.
+pub struct PrimaryBackup;
 
 /// What a server knows; all but the last two are on its disk.
 #[derive(Default)]

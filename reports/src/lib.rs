@@ -32,6 +32,8 @@ pub mod review;
 #[cfg(not(live))]
 pub mod sharing;
 mod terminal;
+#[cfg(not(live))]
+pub mod test;
 mod verbs;
 #[cfg(not(live))]
 mod ways;

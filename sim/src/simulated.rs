@@ -1,6 +1,7 @@
 //! The simulated world: one kernel a thread, one agenda, on madsim's executor.
 
 mod agenda;
+mod alone;
 mod clock;
 pub mod cpu;
 mod disk;

@@ -1,5 +1,6 @@
 //! One run of one plan: a fresh world on a fresh thread.
 
+pub use super::alone::alone;
 pub use super::limits::{CutOff, FreshChance, Limits};
 
 use super::agenda::Driver;
