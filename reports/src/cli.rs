@@ -237,6 +237,9 @@ pub struct FuzzArgs {
     /// Run every plan twice and compare the histories
     #[arg(long)]
     pub check_determinism: bool,
+    /// Fail (exit 1) where no run reaches some mark of the stack
+    #[arg(long)]
+    pub require_coverage: bool,
 }
 
 /// `merge`.
@@ -251,6 +254,9 @@ pub struct MergeArgs {
     /// Merge what there is, where runs are missing
     #[arg(long)]
     pub partial: bool,
+    /// Fail (exit 1) where no run reaches some mark of the stack
+    #[arg(long)]
+    pub require_coverage: bool,
 }
 
 /// `shrink`.

@@ -193,3 +193,27 @@ fn shrinking_that_is_interrupted_keeps_the_smallest_so_far() {
     assert_eq!(last["complete"], false);
     assert!(folder.path().join(last["plan"].as_str().unwrap()).is_file());
 }
+
+#[test]
+fn a_batch_that_reaches_not_every_mark_lists_the_others_and_fails_where_all_are_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = fuzz(folder.path(), "free", 2, &[]).output().unwrap();
+    let last = said(&free).1;
+    let reached = last["marks"].as_object().unwrap();
+    let never: Vec<_> = last["never-reached"].as_array().unwrap().iter().map(|mark| mark.as_str().unwrap()).collect();
+    // The feed's loss takes all replicas at once: those that come back find no leader.
+    assert!(reached.contains_key("a client of the queue asks a replica that does not lead"), "{last}");
+    assert!(reached.values().all(|runs| (1..=2).contains(&runs.as_u64().unwrap())), "{last}");
+    assert!(never.contains(&"a job is set aside as poison"), "{last}");
+    assert!(never.iter().all(|mark| !reached.contains_key(*mark)));
+    assert_eq!(free.status.code(), Some(0));
+    let required = fuzz(folder.path(), "required", 2, &["--require-coverage"]).output().unwrap();
+    assert_eq!(required.status.code(), Some(1));
+    let mut human = Command::new(env!("CARGO_BIN_EXE_hogwash"));
+    human.args(["merge", "required", "--require-coverage"]).current_dir(folder.path());
+    let merged = human.output().unwrap();
+    assert_eq!(merged.status.code(), Some(1));
+    let text = String::from_utf8(merged.stdout).unwrap();
+    let count = format!("  {} of {} marks reached\n", reached.len(), reached.len() + never.len());
+    assert!(text.contains(&count) && text.contains("    never: a job is set aside as poison\n"), "{text}");
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use scenarios::{library, planner};
+use sim::stack::Stack as _;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use system::ImageStack;
@@ -79,6 +80,19 @@ fn a_service_has_no_idea_which_world_it_is_in() {
             assert!(!text.contains(word), "{} says {word}", path.display());
         }
     }
+}
+
+#[test]
+fn the_stack_lists_the_marks_that_its_code_reaches() {
+    let mut found = BTreeSet::new();
+    for (_, text) in sources("system/src") {
+        for call in text.split("sometimes!(").skip(1) {
+            let name = call.split('"').nth(1).unwrap();
+            assert!(found.insert(name.to_owned()), "the mark `{name}` is set in two places: which was reached?");
+        }
+    }
+    let listed: Vec<_> = found.iter().map(String::as_str).collect();
+    assert_eq!(ImageStack.marks(), listed);
 }
 
 #[test]

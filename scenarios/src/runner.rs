@@ -9,6 +9,7 @@ use crate::error::ScenarioError;
 use crate::expectation::{Expectation, Judgement};
 use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Provenance, Store, StoredRun};
 use invariants::{Finding, Law, Verdict, Watch};
+use sim::coverage::Coverage;
 use sim::history::{Event, Observer, Sink};
 use sim::plan::Plan;
 use sim::stack::Stack;
@@ -61,6 +62,8 @@ pub struct RunReport {
     pub wall: Duration,
     /// What each law said, in the order of [`LAWS`].
     pub laws: Vec<LawReport>,
+    /// The marks that it reached.
+    pub coverage: Coverage,
     /// Why it ended before its time, where it did.
     pub cut_off: Option<CutOff>,
     /// Where it is kept.
@@ -121,6 +124,7 @@ impl RunReport {
             verdicts: by_law().map(|(name, law)| (name, law.finding.verdict)).collect(),
             exercised: by_law().map(|(name, law)| (name, law.finding.exercised)).collect(),
             judgements: by_law().map(|(name, law)| (name, law.judgement)).collect(),
+            marks: self.coverage.marks.iter().map(|(mark, times)| ((*mark).to_owned(), *times)).collect(),
             violations: self.broken(),
             provenance: Provenance::here(),
         }
@@ -158,6 +162,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
         simulated_ns: outcome.simulated_ns,
         wall,
         laws: laws.finish(plan),
+        coverage: outcome.coverage,
         cut_off: outcome.cut_off,
         stored: None,
         trace: outcome.trace.map(Arc::new),

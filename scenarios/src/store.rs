@@ -103,6 +103,9 @@ pub struct Capsule {
     /// How often each law could have been broken.
     #[serde(default)]
     pub exercised: BTreeMap<String, u64>,
+    /// How often each mark of the stack or of a law was reached.
+    #[serde(default)]
+    pub marks: BTreeMap<String, u64>,
     /// What to make of it.
     pub judgements: BTreeMap<String, Judgement>,
     /// How laws were broken.

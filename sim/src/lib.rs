@@ -13,6 +13,7 @@ compile_error!(
      .cargo/config.toml; unset it, or add one of the two to it"
 );
 
+pub mod coverage;
 pub mod duration_text;
 pub mod fault;
 mod files;

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod net;
 pub mod node;
 mod panics;
+pub(crate) mod reached;
 pub mod task;
 pub mod time;
 pub mod world;

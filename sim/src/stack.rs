@@ -23,6 +23,11 @@ pub trait Stack: Send + Sync + 'static {
     /// The settings that scenarios can change.
     fn settings(&self) -> &'static [Setting];
 
+    /// The names of all [marks](crate::coverage) in its code: those that no run of a batch reaches are told.
+    fn marks(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Runs the process of `process.node.role`, from its start until it ends or is killed. Called again, with the disk as
     /// it was left, whenever the process starts anew.
     fn boot(&self, process: Process) -> Task;

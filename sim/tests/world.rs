@@ -358,3 +358,53 @@ fn a_world_leaves_no_task_behind() {
     });
     assert_eq!(Arc::strong_count(&held), 1, "tasks that wait when a world ends are dropped with it");
 }
+
+/// Says each second that it ticks, a mark that faults may be under way at.
+fn marked(_: Process) -> Task {
+    Box::pin(async {
+        for second in 1.. {
+            sleep(Duration::from_secs(1)).await;
+            sim::sometimes!("it ticks");
+            sim::sometimes!(second > 12, "it has ticked for long");
+            note(second);
+        }
+    })
+}
+
+/// As [`marked`], without the marks.
+fn unmarked(_: Process) -> Task {
+    Box::pin(async {
+        for second in 1.. {
+            sleep(Duration::from_secs(1)).await;
+            note(second);
+        }
+    })
+}
+
+#[test]
+fn a_mark_is_counted_with_the_fault_under_way_and_leaves_the_history_as_it_is() {
+    let slow = fault(5, 10, Inject::ClockDrift(ClockDrift {
+        nodes: vec!["server-1".to_owned()],
+        parts_per_million: 0.0,
+    }));
+    let plan = plan(vec![slow]);
+    let outcome = sim::world::run(&plan, Arc::new(Scripted(marked)), None, Vec::new()).unwrap();
+    assert_eq!(outcome.digest, run(&plan, unmarked).0);
+    let marks = &outcome.coverage.marks;
+    assert_eq!(marks.keys().copied().collect::<Vec<_>>(), ["it has ticked for long", "it ticks"]);
+    assert!((18..=20).contains(&marks["it ticks"]), "{marks:?}");
+    let situation = |mark, fault| sim::coverage::Situation { mark, fault, role: "server".to_owned() };
+    let expected = [
+        situation("it has ticked for long", None),
+        situation("it ticks", None),
+        situation("it ticks", Some("clock-drift")),
+    ];
+    assert_eq!(outcome.coverage.situations.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_mark_outside_a_world_is_no_worlds() {
+    sim::sometimes!("nobody is there");
+    let outcome = sim::world::run(&plan(Vec::new()), Arc::new(Scripted(unmarked)), None, Vec::new()).unwrap();
+    assert!(outcome.coverage.marks.is_empty());
+}

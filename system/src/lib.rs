@@ -12,6 +12,7 @@ pub mod blobs;
 pub mod client;
 pub mod config;
 pub mod http;
+mod marks;
 mod poison;
 pub mod queue;
 pub mod resize;

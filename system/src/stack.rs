@@ -194,6 +194,10 @@ impl Stack for ImageStack {
         &SETTINGS
     }
 
+    fn marks(&self) -> &'static [&'static str] {
+        crate::marks::MARKS
+    }
+
     fn boot(&self, process: Process) -> Task {
         Box::pin(async move {
             match process.node.role.as_str() {

@@ -118,6 +118,7 @@ impl Worker {
             }
         };
         if self.keep(lease, done).await.is_err() {
+            sim::sometimes!("a worker loses the lease of the job that it works on");
             tracing::debug!(id = %lease.id, "the lease is lost");
         }
     }
@@ -190,6 +191,7 @@ impl Worker {
     }
 
     async fn give_back(&self, lease: &Lease) {
+        sim::sometimes!("a worker gives a job back");
         tracing::warn!(id = %lease.id, "a job needs more memory than this node has to give");
         let given = self.queue.give_back(lease, GIVE_BACK_DELAY, Instant::now() + ANSWER_WAIT).await;
         if let Err(error) = given {

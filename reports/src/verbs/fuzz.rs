@@ -27,7 +27,7 @@ pub(crate) fn fuzz(program: &Program, arguments: &FuzzArgs) -> Result<Exit> {
         let left = batch.runs() - summary.runs;
         println!("interrupted: {} left; the same command goes on where this one was", counted(left, "run"));
     }
-    Ok(exit(&summary))
+    Ok(exit(program, &summary, arguments.require_coverage))
 }
 
 fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
@@ -141,7 +141,8 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
             json!({"v": 1, "type": "fuzz-finished", "runs": summary.runs, "held": summary.held,
                 "violated": summary.violated, "expected": summary.expected, "cut-off": summary.cut_off,
                 "bugs": summary.bugs, "not-deterministic": summary.not_deterministic, "distinct": distinct,
-                "missing": summary.missing, "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
+                "missing": summary.missing, "marks": summary.marks,
+                "never-reached": never_reached(program, summary), "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
                 "timed-out": summary.timed_out, "lost": summary.lost,
                 "interrupted": summary.interrupted})
         );
@@ -162,16 +163,40 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
     for (scenario, law) in &summary.missing {
         println!("  {scenario}: {law} was expected to be violated on some seed, and was on none");
     }
+    show_marks(program, summary);
 }
 
-pub(super) fn exit(summary: &Summary) -> Exit {
+/// The marks of the stack that no run reached, in the order in which it lists them.
+fn never_reached(program: &Program, summary: &Summary) -> Vec<&'static str> {
+    let marks = program.stack.marks().iter().copied();
+    marks.filter(|mark| !summary.marks.contains_key(*mark)).collect()
+}
+
+fn show_marks(program: &Program, summary: &Summary) {
+    let listed = program.stack.marks().len();
+    if listed == 0 && summary.marks.is_empty() {
+        return;
+    }
+    let never = never_reached(program, summary);
+    println!("  {} of {} reached", listed - never.len(), counted(listed, "mark"));
+    for mark in never {
+        println!("    never: {mark}");
+    }
+    for mark in summary.marks.keys().filter(|mark| !program.stack.marks().contains(&mark.as_str())) {
+        println!("    reached, and not among the marks that the stack lists: {mark}");
+    }
+}
+
+/// How a batch ends; with a mark that no run reached as with a violation, where `all_marks` are required.
+pub(super) fn exit(program: &Program, summary: &Summary, all_marks: bool) -> Exit {
+    let blind = all_marks && !never_reached(program, summary).is_empty();
     if summary.interrupted {
         Exit::Interrupted
     } else if summary.not_deterministic > 0 {
         Exit::NotDeterministic
     } else if summary.bugs > 0 {
         Exit::Bug
-    } else if summary.violated > 0 || summary.cut_off > 0 || !summary.missing.is_empty() {
+    } else if summary.violated > 0 || summary.cut_off > 0 || !summary.missing.is_empty() || blind {
         Exit::Violation
     } else if summary.lost > 0 {
         Exit::Usage

@@ -24,5 +24,5 @@ pub(crate) fn merge(program: &Program, arguments: &MergeArgs) -> Result<Exit> {
         fuzz::show_distinct(program, &merged.summary);
     }
     fuzz::finish(program, &merged.summary);
-    Ok(fuzz::exit(&merged.summary))
+    Ok(fuzz::exit(program, &merged.summary, arguments.require_coverage))
 }

@@ -105,6 +105,7 @@ pub(crate) fn keep(store: &Path, plan: &Plan, history: &str) -> PastRun {
         sim_ns: events.last().unwrap().at_ns,
         wall_ns: 5_000_000,
         verdicts: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.verdict)).collect(),
+        marks: std::collections::BTreeMap::new(),
         exercised: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.exercised)).collect(),
         judgements: findings
             .iter()

@@ -55,6 +55,8 @@ pub struct Summary {
     pub troubles: Vec<(Run, String)>,
     /// Violations that are expected and that no seed showed: scenario and variant, law.
     pub missing: Vec<(String, String)>,
+    /// In how many runs each mark was reached; those that were not reached are absent.
+    pub marks: BTreeMap<String, u64>,
     /// Simulated time of all runs.
     pub sim_ns: u64,
     /// Events of all runs.
@@ -131,6 +133,9 @@ impl Tally {
             RunResult::Ended(capsule) => {
                 summary.sim_ns = summary.sim_ns.saturating_add(capsule.sim_ns);
                 summary.events += capsule.events;
+                for mark in capsule.marks.keys() {
+                    *summary.marks.entry(mark.clone()).or_default() += 1;
+                }
                 let unexpected = has(capsule, Judgement::Unexpected);
                 summary.violated += u64::from(unexpected);
                 summary.expected += u64::from(!unexpected && !capsule.violations.is_empty());

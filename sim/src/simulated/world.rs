@@ -5,7 +5,8 @@ pub use super::limits::{CutOff, FreshChance, Limits};
 
 use super::agenda::Driver;
 use super::kernel::{self, Kernel};
-use super::{faults, limits, panics, task, time};
+use super::{faults, limits, panics, reached, task, time};
+use crate::coverage::Coverage;
 use crate::history::{Down, Fact, NodeIndex, Observer, Recorder, Sink, WORLD};
 use crate::plan::Plan;
 use crate::rng::Stream;
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub observers: Vec<Box<dyn Observer>>,
     /// Why the run ended before its time, where it did.
     pub cut_off: Option<CutOff>,
+    /// The marks that it reached.
+    pub coverage: Coverage,
     /// Every draw of chance, where [`Limits::trace`] asked for it.
     pub trace: Option<Vec<u8>>,
 }
@@ -89,6 +92,7 @@ fn run_here(
     recorder: Recorder,
 ) -> Outcome {
     panics::install();
+    reached::begin(&plan.faults);
     let scheduler_seed = Stream::named(plan.seed, "scheduler").next_u64();
     let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler_seed, madsim::Config::default());
     runtime.block_on(async {
@@ -122,8 +126,8 @@ fn run_here(
     drop(runtime);
     let world = kernel::replace(None).expect("the kernel of this world");
     let (digest, events, observers) = world.recorder.finish();
-    let trace = trace::end();
-    Outcome { digest, events, messages, simulated_ns, observers, cut_off, trace }
+    let (trace, coverage) = (trace::end(), reached::end());
+    Outcome { digest, events, messages, simulated_ns, observers, cut_off, coverage, trace }
 }
 
 /// Drops all tasks, while the kernel is still there for their destructors. madsim's tasks hold wakers of themselves, so that

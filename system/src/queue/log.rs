@@ -98,6 +98,7 @@ impl Log {
             open = Some(scan.end);
             let torn = scan.end < bytes.len() as u64 || scan.sealed.is_none();
             if torn {
+                sim::sometimes!(scan.end < bytes.len() as u64, "a log ends within a record");
                 cut_off_behind(durability, number, scan.end, numbers.get(place + 1).copied()).await?;
                 break;
             }

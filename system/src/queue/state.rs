@@ -150,6 +150,7 @@ impl State {
     ) -> Reply {
         if let Some(position) = self.keys.get(&key).copied() {
             let job = &self.core.jobs[&position];
+            sim::sometimes!("a request is enqueued again");
             let same = job.body == body.digest && job.request == request;
             return if same { Reply::Enqueued { position, duplicate: true } } else { Reply::KeyReused };
         }
@@ -248,6 +249,7 @@ impl State {
             self.core.position += 1;
             match self.core.jobs[&position].stage.clone() {
                 Stage::Leased { worker, .. } => {
+                    sim::sometimes!("a lease expires");
                     let cause = format!("the lease of {worker} expired");
                     self.return_or_set_aside(position, Stage::Waiting, &cause, effects);
                 }
@@ -267,6 +269,7 @@ impl State {
         if job.deliveries < self.limits.deliveries_max {
             return self.enter(position, back);
         }
+        sim::sometimes!("a job is set aside as poison");
         let reason = format!("delivered {} times without a result; at last {cause}", job.deliveries);
         let (id, key, at) = (job.id, job.key.clone(), self.core.position);
         effects.push(Effect::Quarantined { id, position: at, reason: reason.clone(), key });
@@ -297,6 +300,7 @@ impl State {
         let position = *self.keys.get(key)?;
         let stage = &self.core.jobs[&position].stage;
         let held = matches!(stage, Stage::Leased { token: latest, .. } if *latest == token);
+        sim::sometimes!(!held, "a worker answers for a lease that is over");
         held.then(|| (position, stage.clone()))
     }
 

@@ -112,7 +112,10 @@ impl Shared {
             task::spawn(live(Arc::downgrade(shared), address, patience, frames, owing));
         }
         let connection = self.connection.as_mut().expect("it was just made");
-        connection.outbox.try_send(frame).map_err(|_| RpcError::Overloaded)?;
+        connection.outbox.try_send(frame).map_err(|_| {
+            sim::sometimes!("more is to be sent than the other end takes");
+            RpcError::Overloaded
+        })?;
         connection.sent = true;
         if std::mem::take(&mut connection.resting) {
             connection.owing.notify_one();
@@ -141,7 +144,10 @@ async fn live(
             end
         }
         Ok(Err(error)) => End::Broken(format!("{node} port {port}: {error}")),
-        Err(_) => End::Broken(format!("{node} port {port} did not answer")),
+        Err(_) => {
+            sim::sometimes!("connecting takes too long");
+            End::Broken(format!("{node} port {port} did not answer"))
+        }
     };
     if let Some(shared) = shared.upgrade() {
         let mut shared = lock(&shared);
@@ -198,6 +204,7 @@ async fn watch(
             }
             () = &mut look, if !resting => {
                 if heard.elapsed() >= patience {
+                    sim::sometimes!("a connection falls silent");
                     return End::Broken("the service fell silent".to_owned());
                 }
                 let Some(shared) = shared.upgrade() else { return End::Closed };

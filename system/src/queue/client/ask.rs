@@ -59,7 +59,10 @@ impl Replicas {
         loop {
             let target = self.leader.load(Ordering::Relaxed) % self.remotes.len();
             let next = match self.remotes[target].call(request(), Bytes::new(), deadline).await {
-                Ok((Response::NotLeader(hint), _)) => hint.map(|hint| hint as usize),
+                Ok((Response::NotLeader(hint), _)) => {
+                    sim::sometimes!("a client of the queue asks a replica that does not lead");
+                    hint.map(|hint| hint as usize)
+                }
                 Ok((response, _)) => return Ok(response),
                 Err(RpcError::Wire(error)) => return Err(QueueError::Unavailable(error.to_string())),
                 Err(_) => None,

@@ -42,6 +42,7 @@ impl Paxos {
     pub(super) fn asked(&mut self, now_ns: u64, from: Replica, ballot: Ballot, chosen: Slot) {
         let patience_ns = self.config.election_timeout_ns / 2;
         let content = self.heard_ns.is_some_and(|heard_ns| now_ns.saturating_sub(heard_ns) < patience_ns);
+        sim::sometimes!(!self.can_teach(chosen), "a replica that must catch up first asks to lead");
         let granted = ballot > self.promised && !content && !self.leads() && self.can_teach(chosen);
         self.send(from, Message::Answer { ballot, granted, promised: self.promised });
     }
@@ -126,6 +127,7 @@ impl Paxos {
             keep_highest(&mut reported, *slot, entry.clone());
         }
         let last = reported.last_key_value().map_or(chosen, |(slot, _)| chosen.max(*slot));
+        sim::sometimes!(last > chosen, "a new leader proposes again what may have been chosen before it");
         self.role = Role::Leading(Leading::new(&self.config, ballot, chosen + 1, last, now_ns));
         self.actions.push_back(Action::Lead(ballot));
         for slot in chosen + 1..=last {
@@ -146,6 +148,7 @@ impl Paxos {
     /// Gives up whatever this replica was trying; waits for a leader, or for its turn.
     pub(super) fn follow(&mut self, now_ns: u64) {
         if self.leads() {
+            sim::sometimes!("a leader gives up leading");
             self.actions.push_back(Action::Follow);
         }
         self.role = Role::Following;

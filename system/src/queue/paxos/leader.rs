@@ -190,6 +190,7 @@ impl Paxos {
         let patience_ns = self.config.election_timeout_ns;
         let heard = |peer: &Replica| now_ns.saturating_sub(leading.heard_ns[*peer as usize]) <= patience_ns;
         let present = 1 + self.config.peers().filter(heard).count();
+        sim::sometimes!(present < self.config.majority() as usize, "a leader hears no majority");
         if present < self.config.majority() as usize || self.is_stuck(now_ns) {
             return self.follow(now_ns);
         }

@@ -50,6 +50,7 @@ impl Paxos {
             return;
         }
         if first <= self.compacted {
+            sim::sometimes!("a replica lags behind what the others' logs hold");
             return self.actions.push_back(Action::SendSnapshot { to: from });
         }
         let mut bytes = 0;
@@ -66,6 +67,7 @@ impl Paxos {
 
     /// What was asked for arrives. Anybody may say it: what is chosen is chosen for ever.
     pub(super) fn learn(&mut self, now_ns: u64, first: Slot, values: Vec<Bytes>, chosen: Slot) {
+        sim::sometimes!(!values.is_empty(), "a replica learns what it missed");
         if !self.is_clogged() {
             self.take_values(now_ns, first, values);
         }

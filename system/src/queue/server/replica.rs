@@ -158,6 +158,7 @@ impl Replica {
                 }
                 Action::Choose { slot, value } => self.apply(slot, &value),
                 Action::Lead(ballot) => {
+                    sim::sometimes!(self.saving, "leader changed during a snapshot");
                     self.stamped = now;
                     record(Fact::Lead { group: GROUP, ballot: ballot.number() });
                 }
@@ -268,6 +269,7 @@ impl Replica {
             self.saving = false;
         } else if snapshot.slot > self.paxos.chosen() {
             let Some(state) = State::decode(self.settings.limits, &snapshot.state) else { return };
+            sim::sometimes!("a peer's snapshot takes the place of the state");
             self.state = state;
             self.applied = snapshot.slot;
             self.store.replace_needed(self.state.needed_blobs().collect(), self.state.as_of());
