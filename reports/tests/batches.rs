@@ -200,7 +200,8 @@ fn a_batch_that_reaches_not_every_mark_lists_the_others_and_fails_where_all_are_
     let free = fuzz(folder.path(), "free", 2, &[]).output().unwrap();
     let last = said(&free).1;
     let reached = last["marks"].as_object().unwrap();
-    let never: Vec<_> = last["never-reached"].as_array().unwrap().iter().map(|mark| mark.as_str().unwrap()).collect();
+    let never: Vec<_> =
+        last["never-reached"].as_array().unwrap().iter().map(|mark| mark.as_str().unwrap()).collect();
     // The feed's loss takes all replicas at once: those that come back find no leader.
     assert!(reached.contains_key("a client of the queue asks a replica that does not lead"), "{last}");
     assert!(reached.values().all(|runs| (1..=2).contains(&runs.as_u64().unwrap())), "{last}");

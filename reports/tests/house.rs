@@ -88,7 +88,10 @@ fn the_stack_lists_the_marks_that_its_code_reaches() {
     for (_, text) in sources("system/src") {
         for call in text.split("sometimes!(").skip(1) {
             let name = call.split('"').nth(1).unwrap();
-            assert!(found.insert(name.to_owned()), "the mark `{name}` is set in two places: which was reached?");
+            assert!(
+                found.insert(name.to_owned()),
+                "the mark `{name}` is set in two places: which was reached?"
+            );
         }
     }
     let listed: Vec<_> = found.iter().map(String::as_str).collect();

@@ -50,6 +50,11 @@ impl Id {
         })
     }
 
+    /// The digest of the identity itself: the value of a request that has no other content.
+    pub fn digest(self) -> Digest {
+        Digest::of(&self.0.to_le_bytes())
+    }
+
     /// The client that asked.
     pub fn client(self) -> u32 {
         u32::try_from(self.0 >> 32).expect("32 bits")

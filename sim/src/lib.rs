@@ -22,6 +22,7 @@ mod instant;
 pub mod plan;
 pub mod rng;
 pub mod stack;
+pub mod talk;
 #[cfg(not(live))]
 pub mod trace;
 pub mod workload;

@@ -1,8 +1,9 @@
 //! The software under test, as the world sees it.
 
-use crate::history::Id;
+use crate::history::{Fact, Id};
 use crate::plan::{CLIENT_ROLE, NodePlan};
 use crate::rng::Stream;
+use crate::{node, time};
 use std::collections::BTreeMap;
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -35,8 +36,12 @@ pub trait Stack: Send + Sync + 'static {
     /// Runs one client: all its operations, each at its time, until each has an answer or is given up.
     fn client(&self, client: Client) -> Task;
 
-    /// Asks the running stack, over the network, whether nothing is left to do; false also where it does not answer.
-    fn drained(&self, deployment: Arc<Deployment>) -> Task<bool>;
+    /// Asks the running stack, over the network, whether nothing is left to do; false also where it does not answer. Where
+    /// nothing happens after the clients have their answers, there is nothing to ask.
+    fn drained(&self, deployment: Arc<Deployment>) -> Task<bool> {
+        let _ = deployment;
+        Box::pin(async { true })
+    }
 }
 
 /// A kind of process.
@@ -84,6 +89,11 @@ pub enum SettingKind {
 }
 
 impl Setting {
+    /// A setting that is one of `words`, of which the first is the default.
+    pub const fn choice(name: &'static str, why: &'static str, words: &'static [&'static str]) -> Self {
+        Self { name, why, default: words[0], kind: SettingKind::Choice(words) }
+    }
+
     /// Whether `value` is allowed; otherwise what is.
     ///
     /// # Errors
@@ -224,6 +234,35 @@ impl Operation {
     /// The chance that decides what it asks; of this operation alone, from its start at every call.
     pub fn chance(&self) -> Stream {
         Stream::fixed(self.seed, &format!("client-{}/{}", self.id.client(), self.id.operation()))
+    }
+}
+
+impl Client {
+    /// Makes every operation at its time, one after the other, and records what becomes of it: `attempt` is called with the
+    /// operation and how often it was tried, this time included, until it says true, at most `attempts` times, with `pause`
+    /// between.
+    pub async fn submit_each<F>(
+        self,
+        attempts: u32,
+        pause: std::time::Duration,
+        attempt: impl Fn(Operation, u32) -> F,
+    ) where
+        F: Future<Output = bool>,
+    {
+        for operation in self.operations {
+            time::sleep_until(time::Instant::from_nanos(operation.at_ns)).await;
+            let id = operation.id;
+            let mut acknowledged = false;
+            for number in 1..=attempts {
+                node::record(Fact::Submit { id, attempt: number });
+                acknowledged = attempt(operation, number).await;
+                if acknowledged {
+                    break;
+                }
+                time::sleep(pause).await;
+            }
+            node::record(if acknowledged { Fact::Acknowledge { id } } else { Fact::GiveUp { id } });
+        }
     }
 }
 

@@ -383,10 +383,11 @@ fn unmarked(_: Process) -> Task {
 
 #[test]
 fn a_mark_is_counted_with_the_fault_under_way_and_leaves_the_history_as_it_is() {
-    let slow = fault(5, 10, Inject::ClockDrift(ClockDrift {
-        nodes: vec!["server-1".to_owned()],
-        parts_per_million: 0.0,
-    }));
+    let slow = fault(
+        5,
+        10,
+        Inject::ClockDrift(ClockDrift { nodes: vec!["server-1".to_owned()], parts_per_million: 0.0 }),
+    );
     let plan = plan(vec![slow]);
     let outcome = sim::world::run(&plan, Arc::new(Scripted(marked)), None, Vec::new()).unwrap();
     assert_eq!(outcome.digest, run(&plan, unmarked).0);

@@ -163,6 +163,21 @@ pub async fn write(path: &str, bytes: Bytes) -> io::Result<()> {
     file.write_at(0, bytes).await
 }
 
+/// Puts `bytes` in place of the file called `path`, as a whole or not at all, whatever happens meanwhile; on return they are
+/// durable. Writes the file `path` with `.new` behind it first.
+///
+/// # Errors
+/// Where the disk fails; the file is then as it was, or as it was to be.
+pub async fn replace(path: &str, bytes: Bytes) -> io::Result<()> {
+    let new = format!("{path}.new");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new).await?;
+    file.write_at(0, bytes).await?;
+    file.sync_all().await?;
+    rename(&new, path).await?;
+    let directory = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
+    sync_dir(if directory.is_empty() { "/" } else { directory }).await
+}
+
 /// Whether there is a file or a directory called `path`.
 pub async fn exists(path: &str) -> bool {
     in_time(on_disk(|disk, now_ns| disk.exists(path, now_ns))).await.unwrap_or(false)

@@ -1,0 +1,14 @@
+#!/bin/sh
+# A million seeds over 64 tasks that write to one shared folder: sbatch .ci/templates/slurm.sh
+# A task that is killed or requeued goes on where it was, since its shard's ledger is in the folder. Then:
+#   hogwash merge "$STORE"/1 "$STORE"/2 … "$STORE"/64
+#SBATCH --job-name=hogwash
+#SBATCH --array=1-64
+#SBATCH --cpus-per-task=2
+#SBATCH --requeue
+set -eu
+HOGWASH=${HOGWASH:-target/release/hogwash}
+STORE=${STORE:-$PWD/store}
+SEEDS=${SEEDS:-1000000}
+shard=$SLURM_ARRAY_TASK_ID
+exec "$HOGWASH" fuzz ${SCENARIOS:-} --seeds "$SEEDS" --shard "$shard/$SLURM_ARRAY_TASK_COUNT" --jobs "${SLURM_CPUS_PER_TASK:-1}" --store "$STORE/$shard"
