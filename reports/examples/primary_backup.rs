@@ -2,22 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use sim::history::{Fact, Id};
-use sim::node::record;
 use sim::stack::{Client, Process, Role, Setting, Stack, Task};
 use sim::time::{Instant, sleep};
-use sim::{fs, talk};
-use std::sync::Arc;
+use sim::{fs, node::record, talk};
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 const PORT: u16 = 7;
 const PATIENCE: Duration = Duration::from_secs(1);
-const ROLES: [Role; 1] = [Role { name: "store", why: "keeps the log", count: 2, cores: 1 }];
-const ALONE: &str = "what a primary does whose backup does not answer";
-const SETTINGS: [Setting; 1] = [Setting::choice("alone", ALONE, &["go-on", "refuse"])];
+const ALONE: Setting = Setting::choice("alone", "what a primary does alone", &["go-on", "refuse"]);
 
-/// The stack.
-pub struct PrimaryBackup;
+pub(crate) struct PrimaryBackup;
 
 /// What a server keeps on its disk, and the primary tells the backup.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -85,9 +79,7 @@ impl Server {
                 "yes"
             }
             Ok(Question::Put(id)) if self.leads => {
-                if !self.log.ids.contains(&id) {
-                    self.log.ids.push(id);
-                }
+                self.log.ids.extend((!self.log.ids.contains(&id)).then_some(id));
                 if self.replicate().await { "yes" } else { "no" }
             }
             _ => "no",
@@ -115,7 +107,8 @@ async fn ask(node: &str, question: &Question) -> Option<bool> {
 
 async fn serve(process: Process) -> std::io::Result<()> {
     let log = serde_json::from_slice(&fs::read("/log").await.unwrap_or_default()).unwrap_or_default();
-    let server = Arc::new(Mutex::new(Server { process, log, leads: false, heard: Instant::now() }));
+    let server = Server { process, log, leads: false, heard: Instant::now() };
+    let server = std::sync::Arc::new(tokio::sync::Mutex::new(server));
     let beating = server.clone();
     sim::task::spawn(async move {
         loop {
@@ -134,19 +127,15 @@ impl Stack for PrimaryBackup {
     fn name(&self) -> &'static str {
         "primary-backup"
     }
-
     fn roles(&self) -> &'static [Role] {
-        &ROLES
+        &[Role { name: "store", why: "keeps the log", count: 2, cores: 1 }]
     }
-
     fn settings(&self) -> &'static [Setting] {
-        &SETTINGS
+        &[ALONE]
     }
-
     fn boot(&self, process: Process) -> Task {
         Box::pin(async move { drop(serve(process).await) })
     }
-
     fn client(&self, client: Client) -> Task {
         Box::pin(client.submit_each(20, PATIENCE / 10, |operation, attempt| async move {
             let store = if attempt % 2 == 1 { "store-1" } else { "store-2" };

@@ -61,7 +61,10 @@ fn the_templates_are_yaml_and_their_commands_are_ours() {
             vec![text]
         } else {
             let mut found = Vec::new();
-            texts(&serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}")), &mut found);
+            texts(
+                &serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}")),
+                &mut found,
+            );
             found
         };
         let found: Vec<_> = scripts.iter().flat_map(|script| calls(script)).collect();
@@ -98,7 +101,8 @@ fn the_tasks_of_the_array_make_a_whole_batch() {
     };
     let merge = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hogwash"));
-        let stores = std::fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
+        let stores =
+            std::fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
         command.arg("merge").args(stores).output().unwrap()
     };
     assert!(task(1).status.success());
