@@ -17,6 +17,8 @@ pub mod coverage;
 pub mod duration_text;
 pub mod fault;
 mod files;
+#[doc = include_str!("from_tokio.md")]
+pub mod from_tokio {}
 pub mod history;
 mod instant;
 pub mod plan;

@@ -3,7 +3,7 @@
 use super::limits::Limits;
 use super::world::run_within;
 use crate::history::{Event, Fact, Observer};
-use crate::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use crate::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use crate::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -71,6 +71,7 @@ fn plan(seed: u64) -> Plan {
         duration_ns: DURATION_NS,
         drain_ns: 0,
         expect: BTreeMap::new(),
+        objectives: Objectives::default(),
         settings: BTreeMap::new(),
         workload: Workload { clients: 0, rate_per_s: 0.0, only: None },
         network: NetworkPlan::default(),

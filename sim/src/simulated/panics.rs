@@ -32,11 +32,34 @@ pub(crate) fn install() {
 /// The message of the panic that was just caught, with its place where the hook saw it.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let message = LAST.take().unwrap_or_else(|| text(payload).to_owned());
-    if message.contains("left: -1") {
-        // madsim refuses system threads with a bare assertion.
-        return "a system thread was started inside the simulation; use sim::task::spawn".to_owned();
+    match leak(&message) {
+        // madsim refuses system threads by an error code, which std asserts not to be one.
+        Some(Leak::Thread) => THREAD.to_owned(),
+        Some(Leak::Tokio) => format!("{TOKIO}: {message}"),
+        None => message,
     }
-    message
+}
+
+const THREAD: &str = "a system thread was started inside the simulation, by `std::thread::spawn` or a library that does: use \
+     `sim::task::spawn`, or `sim::cpu::run` for work that takes time";
+const TOKIO: &str = "tokio's own runtime was asked for inside the simulation: use `sim::net` for `tokio::net`, `sim::fs` for \
+     `tokio::fs`, `sim::time` for `tokio::time`, `sim::task` for `tokio::task` and `tokio::spawn`";
+
+/// A way out of the simulation that a panic ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leak {
+    Thread,
+    Tokio,
+}
+
+fn leak(message: &str) -> Option<Leak> {
+    if message.contains("left: -1") && message.contains("thread") {
+        Some(Leak::Thread)
+    } else if message.starts_with("there is no reactor running, must be called from the context of a Tokio") {
+        Some(Leak::Tokio)
+    } else {
+        None
+    }
 }
 
 fn text(payload: &(dyn Any + Send)) -> &str {
