@@ -1,6 +1,6 @@
 //! Tests of many seeds as their author sees them: what fails on purpose is run by itself, and what it prints is read.
 #![cfg(not(live))]
-#![expect(clippy::disallowed_methods, reason = "it runs itself again")]
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 #[expect(dead_code, reason = "its main is the example's")]
 #[path = "../examples/primary_backup.rs"]
