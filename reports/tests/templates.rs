@@ -1,7 +1,6 @@
 //! The templates for other people's CI: they are YAML, the commands in them are hogwash's, and the Slurm script's tasks
 //! together make a whole batch.
 #![cfg(all(unix, not(live)))]
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read files of the machine")]
 
 use clap::Parser as _;
 use hogwash::cli::Cli;
