@@ -150,7 +150,6 @@ impl State {
     ) -> Reply {
         if let Some(position) = self.keys.get(&key).copied() {
             let job = &self.core.jobs[&position];
-            sim::sometimes!("a request is enqueued again");
             let same = job.body == body.digest && job.request == request;
             return if same { Reply::Enqueued { position, duplicate: true } } else { Reply::KeyReused };
         }

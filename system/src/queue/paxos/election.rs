@@ -42,7 +42,6 @@ impl Paxos {
     pub(super) fn asked(&mut self, now_ns: u64, from: Replica, ballot: Ballot, chosen: Slot) {
         let patience_ns = self.config.election_timeout_ns / 2;
         let content = self.heard_ns.is_some_and(|heard_ns| now_ns.saturating_sub(heard_ns) < patience_ns);
-        sim::sometimes!(!self.can_teach(chosen), "a replica that must catch up first asks to lead");
         let granted = ballot > self.promised && !content && !self.leads() && self.can_teach(chosen);
         self.send(from, Message::Answer { ballot, granted, promised: self.promised });
     }
