@@ -1,5 +1,4 @@
 //! Laws watch a run while it is made, and read its history afterwards: the verdicts are the same.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "other tests keep histories of their own making")]
 mod kept;
