@@ -60,7 +60,7 @@ pub struct RunReport {
     pub simulated_ns: u64,
     /// How long it took.
     pub wall: Duration,
-    /// What each law said, in the order of [`LAWS`].
+    /// What each law said, in the order of `invariants::LAWS`.
     pub laws: Vec<LawReport>,
     /// The marks that it reached.
     pub coverage: Coverage,

@@ -1,6 +1,6 @@
 //! Configuration and releases: versions that a service hands to every node, a few at a time.
 //!
-//! What is handed out is a [`Document`]: settings, and, since a version is made by people, perhaps a defect that only shows
+//! What is handed out is a `Document`: settings, and, since a version is made by people, perhaps a defect that only shows
 //! under its own conditions. The service lets a version onto a stage of the nodes, waits, looks at how they do, and goes
 //! on, or condemns the version and takes it back. A node validates what it is given, runs a version on probation before
 //! it calls it good, keeps the last good one on its disk, and starts from that where the one on probation did not let it live.
