@@ -13,7 +13,6 @@
 //! #     fn client(&self, _: Client) -> Task { Box::pin(async {}) }
 //! #     fn drained(&self, _: std::sync::Arc<Deployment>) -> Task<bool> { Box::pin(async { true }) }
 //! # }
-//! # extern crate hogwash_sim as sim;
 //! #[test]
 //! fn nothing_is_lost_while_a_feed_is_down() {
 //!     hogwash::test::holds(MyStack, "tests/feed.toml", 100);
