@@ -45,14 +45,14 @@ pub struct Provenance {
     pub toolchain: String,
     /// What it compiled for.
     pub target: String,
-    /// BLAKE3 of `Cargo.lock`: the versions of everything else.
+    /// BLAKE3 of the `Cargo.lock` that the program was built with: the versions of everything else.
     pub lock_digest: String,
 }
 
 impl Provenance {
     /// Of this program.
     pub fn here() -> Self {
-        let lock = blake3::hash(include_bytes!("../../Cargo.lock"));
+        let lock = blake3::hash(include_bytes!(concat!(env!("OUT_DIR"), "/Cargo.lock")));
         Self {
             hogwash: env!("CARGO_PKG_VERSION").to_owned(),
             toolchain: env!("HOGWASH_TOOLCHAIN").to_owned(),
