@@ -7,6 +7,52 @@
 //! A law whose facts nobody records is [`Verdict::NotExercised`], and says what would have had to happen. A law that is
 //! broken is [`Verdict::BeyondDesign`] only where what really happened went past one of its [`Bound`]s.
 //!
+//! ```
+//! use hogwash_invariants::{Verdict, check, delivery};
+//! use sim::history::from_text;
+//!
+//! # let node = |name: &str, role: &str| sim::plan::NodePlan {
+//! #     name: name.to_owned(),
+//! #     role: role.to_owned(),
+//! #     cores: 1,
+//! #     memory_bytes: 1 << 30,
+//! #     domains: Default::default(),
+//! #     clock_offset_ns: 0,
+//! #     clock_drift_parts_per_million: 0.0,
+//! # };
+//! # let plan = sim::plan::Plan {
+//! #     version: sim::plan::PLAN_VERSION,
+//! #     stack: "mine".to_owned(),
+//! #     scenario: "mine/example".to_owned(),
+//! #     variant: None,
+//! #     seed: 7,
+//! #     duration_ns: 10_000_000_000,
+//! #     drain_ns: 10_000_000_000,
+//! #     expect: Default::default(),
+//! #     objectives: Default::default(),
+//! #     settings: Default::default(),
+//! #     workload: sim::plan::Workload { clients: 1, rate_per_s: 1.0, only: None },
+//! #     network: Default::default(),
+//! #     disk: Default::default(),
+//! #     nodes: vec![node("queue-1", "queue"), node("client-1", "client")],
+//! #     faults: Vec::new(),
+//! # };
+//! // `plan` is the run's plan; the history may be a run's own, or, as here, written down by hand.
+//! let history = "\
+//! 1s client-1 submit id=0.1 attempt=1
+//! 1.1s queue-1 enqueue id=0.1 position=1
+//! 1.2s client-1 acknowledge id=0.1
+//! 12s world healed
+//! 13s world drained
+//! 13s world end messages=4 steps=9";
+//! let events = from_text(history, &["queue-1", "client-1"])?;
+//!
+//! let finding = check(&delivery::LAW, &plan, &events);
+//! assert_eq!(finding.verdict, Verdict::Violated);
+//! assert_eq!(finding.violations[0].message, "request 0.1 was acknowledged at 1.2s and is not done");
+//! # Ok::<(), sim::history::TextError>(())
+//! ```
+//!
 //! What is absent: a clock, I/O, randomness, any type of a stack.
 
 pub mod access;

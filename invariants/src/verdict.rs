@@ -7,6 +7,13 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// A law's word on one run.
+///
+/// ```
+/// use hogwash_invariants::Verdict;
+///
+/// assert_eq!("beyond-design".parse(), Ok(Verdict::BeyondDesign));
+/// assert_eq!(Verdict::NotExercised.to_string(), "not-exercised");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

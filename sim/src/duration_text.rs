@@ -22,6 +22,15 @@ pub struct DurationError(String);
 
 /// The nanoseconds that `text` stands for.
 ///
+/// ```
+/// # extern crate hogwash_sim as sim;
+/// use sim::duration_text::{format, parse};
+///
+/// assert_eq!(parse("1.5s"), Ok(1_500_000_000));
+/// assert_eq!(format(1_500_000_000), "1.5s");
+/// assert!(parse("1.5").is_err());
+/// ```
+///
 /// # Errors
 /// Where `text` is not a number with a unit, is no whole number of nanoseconds, or is over 584 years.
 pub fn parse(text: &str) -> Result<u64, DurationError> {

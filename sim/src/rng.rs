@@ -13,6 +13,16 @@ use std::time::Duration;
 /// A stream of chance: ChaCha8 keyed by the seed, its stream number the hash of a name.
 ///
 /// The same seed and name give the same draws on every machine and in every build.
+///
+/// ```
+/// # extern crate hogwash_sim as sim;
+/// use sim::rng::Stream;
+///
+/// let mut coin = Stream::named(7, "coin");
+/// let tossed: Vec<bool> = (0..8).map(|_| coin.chance(0.5)).collect();
+/// let mut again = Stream::named(7, "coin");
+/// assert_eq!(tossed, (0..8).map(|_| again.chance(0.5)).collect::<Vec<_>>());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stream {
     generator: ChaCha8Rng,

@@ -90,8 +90,22 @@ pub enum SettingKind {
 
 impl Setting {
     /// A setting that is one of `words`, of which the first is the default.
+    ///
+    /// ```
+    /// # extern crate hogwash_sim as sim;
+    /// use sim::stack::Setting;
+    ///
+    /// const FSYNC: Setting = Setting::choice("log.fsync", "what a log waits for", &["always", "never"]);
+    /// assert_eq!(FSYNC.default, "always");
+    /// assert_eq!(FSYNC.check("sometimes").unwrap_err(), "`always` or `never`");
+    /// ```
     pub const fn choice(name: &'static str, why: &'static str, words: &'static [&'static str]) -> Self {
-        Self { name, why, default: words[0], kind: SettingKind::Choice(words) }
+        let default = match words {
+            [first, ..] => first,
+            // Nothing can be set, and nothing is.
+            [] => "",
+        };
+        Self { name, why, default, kind: SettingKind::Choice(words) }
     }
 
     /// Whether `value` is allowed; otherwise what is.
@@ -164,17 +178,26 @@ impl Deployment {
     }
 
     /// A setting of kind [`SettingKind::Flag`].
+    ///
+    /// # Panics
+    /// Where the stack lists no such setting, which is a bug of the stack.
     pub fn flag(&self, name: &str) -> bool {
         self.setting(name) == "true"
     }
 
     /// A setting of kind [`SettingKind::Duration`].
+    ///
+    /// # Panics
+    /// Where the stack lists no such setting, or its default is no duration: bugs of the stack.
     pub fn duration(&self, name: &str) -> std::time::Duration {
         let nanoseconds = crate::duration_text::parse(self.setting(name)).expect("checked when it was set");
         std::time::Duration::from_nanos(nanoseconds)
     }
 
     /// A setting of kind [`SettingKind::Number`].
+    ///
+    /// # Panics
+    /// Where the stack lists no such setting, or its default is no number: bugs of the stack.
     pub fn number(&self, name: &str) -> u64 {
         self.setting(name).parse().expect("checked when it was set")
     }

@@ -11,13 +11,12 @@ use std::time::Duration;
 ///
 /// A client's arrivals are a Poisson process with the rate of the workload over its number of clients, drawn from the
 /// stream `client-N`; what operation K asks comes from `client-N/K`. Operations that `only` leaves out are drawn too, so
-/// that those which stay keep their times.
+/// that those which stay keep their times. None where the rate is no number above 0, or so high or so low that the mean time
+/// between two requests of a client is no time at all.
 pub fn operations(workload: &Workload, seed: u64, client: u32, duration_ns: u64) -> Vec<Operation> {
-    if workload.rate_per_s <= 0.0 {
-        return Vec::new();
-    }
+    let mean = Duration::try_from_secs_f64(f64::from(workload.clients) / workload.rate_per_s);
+    let Some(mean) = mean.ok().filter(|mean| !mean.is_zero()) else { return Vec::new() };
     let kept = kept_of(workload, client);
-    let mean = Duration::from_secs_f64(f64::from(workload.clients) / workload.rate_per_s);
     let mut arrivals = Stream::fixed(seed, &format!("client-{client}"));
     let mut at_ns = 0_u64;
     let mut operations = Vec::new();
@@ -74,6 +73,16 @@ mod tests {
             assert_eq!(operation.at_ns, twin.at_ns);
             assert_eq!(operation.chance().next_u64(), twin.chance().next_u64());
         }
+    }
+
+    #[test]
+    fn rates_that_cannot_be_make_no_requests() {
+        for rate_per_s in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 1e300] {
+            let odd = Workload { rate_per_s, ..workload(None) };
+            assert_eq!(operations(&odd, 1, 0, 1_000_000_000).len(), 0, "{rate_per_s}");
+        }
+        let nobody = Workload { clients: 0, ..workload(None) };
+        assert_eq!(operations(&nobody, 1, 0, 1_000_000_000).len(), 0);
     }
 
     #[test]

@@ -5,6 +5,16 @@
 //! 2s world healed
 //! 2.1s queue-1 note text="two words"
 //! ```
+//!
+//! ```
+//! # extern crate hogwash_sim as sim;
+//! use sim::history::{Fact, from_text, to_text};
+//!
+//! let events = from_text("1.5s queue-2 enqueue id=3.17 position=42", &["queue-1", "queue-2"])?;
+//! assert!(matches!(events[0].fact, Fact::Enqueue { position: 42, .. }));
+//! assert_eq!(to_text(&events[0], |_| "queue-2".to_owned()), "1.5s queue-2 enqueue id=3.17 position=42");
+//! # Ok::<(), sim::history::TextError>(())
+//! ```
 
 use super::{Event, Fact, NodeIndex, WORLD};
 use crate::duration_text;

@@ -3,6 +3,16 @@
 //! Paths are absolute, `/`-separated and the node's own. A write is seen at once and survives the end of the process; it
 //! survives a loss of power for certain once [`File::sync_data`] or [`File::sync_all`] has returned. A new, renamed or
 //! removed name does so once [`sync_dir`] of its directory has: a sync of the file does not bring its name along.
+//!
+//! ```
+//! # extern crate hogwash_sim as sim;
+//! let read = sim::world::alone(7, async {
+//!     sim::fs::replace("/name", "value".into()).await?;
+//!     sim::fs::read("/name").await
+//! });
+//! assert_eq!(read?, "value");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use super::agenda::Step;
 use super::disk::{Disk, Handle, Opening, SyncNumber, Timed};

@@ -31,9 +31,10 @@ impl Device {
         let factor: f64 = self.slow_by.values().product();
         // Half is fixed and half exponential: real devices have a floor and a tail.
         let half = Duration::from_nanos(latency_ns / 2);
-        let latency = (half + self.chance.exponential(half)).mul_f64(factor);
+        let latency = scaled(half + self.chance.exponential(half), factor);
         #[expect(clippy::cast_precision_loss, reason = "a time needs no more than 53 bits")]
-        let transfer = Duration::from_secs_f64(bytes as f64 / self.bandwidth_bytes_per_s).mul_f64(factor);
+        let transfer = Duration::from_secs_f64(bytes as f64 / self.bandwidth_bytes_per_s);
+        let transfer = scaled(transfer, factor);
         let place = self.places_free_ns.iter_mut().min().expect("the queue has a place");
         let ready_ns = (*place).max(now_ns).saturating_add(nanos(latency));
         let done_ns = ready_ns.max(self.passed_ns).saturating_add(nanos(transfer));
@@ -59,6 +60,11 @@ impl Device {
     pub(crate) fn heal(&mut self, fault: u32) {
         self.slow_by.remove(&fault);
     }
+}
+
+/// `factor` times `duration`; for ever where no duration is so long, or the factor is no number.
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(factor * duration.as_secs_f64()).unwrap_or(Duration::MAX)
 }
 
 fn nanos(duration: Duration) -> u64 {
