@@ -152,6 +152,8 @@ async fn files() -> io::Result<()> {
     assert_eq!((file.len().await?, file.read_at(5, 9).await?), (9, Bytes::from_static(b"\0w\0\0")));
     file.sync_data().await?;
     file.sync_all().await?;
+    file.write_synced_at(9, Bytes::from_static(b"!")).await?;
+    assert_eq!(file.read_at(6, 9).await?, &b"w\0\0!"[..]);
     fs::sync_dir("/log").await?;
     fs::sync_dir("/").await?;
 
@@ -166,6 +168,7 @@ async fn files() -> io::Result<()> {
     let kind = |result: io::Result<()>| result.unwrap_err().kind();
     let read = OpenOptions::new().read(true).open("/log/two").await?;
     assert_eq!(kind(read.write_at(0, Bytes::from_static(b"x")).await), io::ErrorKind::PermissionDenied);
+    assert_eq!(kind(read.write_synced_at(0, Bytes::from_static(b"x")).await), io::ErrorKind::PermissionDenied);
     assert_eq!(kind(OpenOptions::new().open("/log/two").await.map(drop)), io::ErrorKind::InvalidInput);
     assert_eq!(kind(fs::read("/log").await.map(drop)), io::ErrorKind::IsADirectory);
     assert_eq!(kind(fs::read("/none").await.map(drop)), io::ErrorKind::NotFound);

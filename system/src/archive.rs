@@ -178,9 +178,8 @@ async fn run(process: &Process) -> io::Result<()> {
             let _ = failed.send(mend(&node, &others).await);
         }
     });
-    let served = rpc::listen(listener, move |_, incoming| {
+    let served = rpc::listen(listener, move |incoming| {
         task::spawn(answer(node.clone(), incoming, failed.clone()));
-        std::future::ready(())
     });
     tokio::select! {
         biased;

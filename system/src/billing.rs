@@ -104,9 +104,8 @@ async fn run(process: &Process) -> io::Result<()> {
     });
     let listener = TcpListener::bind(PORT).await?;
     task::spawn(coordinator::run(node.clone()));
-    rpc::listen(listener, move |_, incoming| {
+    rpc::listen(listener, move |incoming| {
         task::spawn(answer(node.clone(), incoming));
-        std::future::ready(())
     })
     .await
 }

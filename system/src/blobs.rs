@@ -117,29 +117,25 @@ impl Blobs {
 /// # Errors
 /// Where the port fails.
 pub async fn serve(store: Store, listener: TcpListener) -> io::Result<()> {
-    rpc::listen(listener, move |_, incoming: Incoming<Request, Response>| {
-        let store = store.clone();
-        // Writes and reads of one connection go side by side.
-        task::spawn(answer(store, incoming));
-        std::future::ready(())
-    })
-    .await
-}
-
-async fn answer(store: Store, incoming: Incoming<Request, Response>) {
-    let Incoming { request, blob, replier, .. } = incoming;
-    match request {
-        // Without an answer where the disk failed: the process ends.
-        Request::Put(digest) => {
-            if let Ok(as_of) = store.put(digest, blob).await {
+    rpc::listen(listener, move |incoming: Incoming<Request, Response>| {
+        let Incoming { request, blob, replier, .. } = incoming;
+        match request {
+            // Without an answer where the disk fails: the process ends.
+            Request::Put(digest) => store.begin_put(digest, blob, move |as_of| {
                 replier.reply(Response::Stored(as_of), Bytes::new());
+            }),
+            Request::Get(digest) => {
+                let store = store.clone();
+                task::spawn(async move {
+                    match store.get(digest).await {
+                        Some(bytes) => replier.reply(Response::Found, bytes),
+                        None => replier.reply(Response::Missing, Bytes::new()),
+                    }
+                });
             }
         }
-        Request::Get(digest) => match store.get(digest).await {
-            Some(bytes) => replier.reply(Response::Found, bytes),
-            None => replier.reply(Response::Missing, Bytes::new()),
-        },
-    }
+    })
+    .await
 }
 
 /// Fetches what this replica misses from the others, for ever.

@@ -5,11 +5,12 @@
 //! knows whether asking twice is safe, and whom else to ask.
 
 mod connection;
+mod outlet;
 mod server;
 
 pub use server::{Incoming, Replier, listen};
 
-use crate::wire::{self, Encoded, Frame, WireError};
+use crate::wire::{self, Frame, WireError};
 use bytes::Bytes;
 use connection::Shared;
 use serde::de::DeserializeOwned;
@@ -21,9 +22,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// Frames that may wait to be sent, in each direction of a connection.
-const OUTBOX_FRAMES: usize = 1024;
 
 /// Why there is no reply. Whether the request was carried out is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,29 +145,4 @@ pub async fn next_answer<R: DeserializeOwned>(
         if waits { Poll::Pending } else { Poll::Ready(None) }
     })
     .await
-}
-
-/// Sends frames as they come, several small ones at once where they wait.
-async fn write_all(
-    mut stream: sim::net::OwnedWriteHalf,
-    mut outbox: tokio::sync::mpsc::Receiver<Encoded>,
-) -> std::io::Result<()> {
-    const JOINED_BYTES: usize = 32 << 10;
-    while let Some(mut frame) = outbox.recv().await {
-        let mut joined = bytes::BytesMut::new();
-        while frame.blob.is_empty() && joined.len() < JOINED_BYTES {
-            let Ok(next) = outbox.try_recv() else { break };
-            joined.extend_from_slice(&frame.head);
-            frame = next;
-        }
-        if !joined.is_empty() {
-            joined.extend_from_slice(&frame.head);
-            frame.head = joined.freeze();
-        }
-        stream.send(frame.head).await?;
-        if !frame.blob.is_empty() {
-            stream.send(frame.blob).await?;
-        }
-    }
-    Ok(())
 }

@@ -140,10 +140,9 @@ async fn run(process: &Process) -> io::Result<()> {
     task::spawn({
         let node = node.clone();
         async move {
-            let served = rpc::listen(listener, move |_, incoming: Incoming<Request, Response>| {
+            let served = rpc::listen(listener, move |incoming: Incoming<Request, Response>| {
                 // A disk that is slow for one holds up nobody else.
                 task::spawn(answer(node.clone(), incoming));
-                std::future::ready(())
             });
             if let Err(error) = served.await {
                 tracing::debug!(%error, "the port failed");

@@ -77,6 +77,20 @@ impl File {
         self.blocking(move |file| file.write_all_at(&bytes, offset)).await
     }
 
+    /// Writes all of `bytes` at `offset` and makes all bytes of the file durable: [`File::write_at`] and
+    /// [`File::sync_data`] with one wait.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn write_synced_at(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
+        allow(self.write, "writing")?;
+        self.blocking(move |file| {
+            file.write_all_at(&bytes, offset)?;
+            file.sync_data()
+        })
+        .await
+    }
+
     /// Cuts the file off at `length`, or extends it with zeros.
     ///
     /// # Errors

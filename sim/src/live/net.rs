@@ -4,7 +4,7 @@
 
 use super::host::{self, Host};
 use super::server::PORTS_A_NODE;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -147,6 +147,18 @@ impl OwnedWriteHalf {
     /// Where the connection is broken.
     pub async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
         self.0.write_all(&bytes).await
+    }
+
+    /// Moves as much of `bytes` into the send buffer as it has room for; ready once that was all.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    pub fn poll_send(&mut self, context: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
+        while !bytes.is_empty() {
+            let count = std::task::ready!(Pin::new(&mut self.0).poll_write(context, bytes))?;
+            bytes.advance(count);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -5,6 +5,7 @@
 //! takes any deadline, so steps are exact to the nanosecond.
 
 use super::kernel::{self, Kernel};
+use super::time::Timers;
 use super::{limits, net};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -117,6 +118,18 @@ impl Agenda {
         }
     }
 
+    /// Drops timers off the front that are not theirs any more who asked for them: most time limits are never reached, and
+    /// waking up for each costs more than keeping it did.
+    fn drop_stale(&mut self, timers: &Timers) {
+        let is_stale = |entry: &Entry| match entry.step {
+            Step::Timer { slot, generation } => !timers.is_current(slot, generation),
+            _ => false,
+        };
+        while self.heap.peek().is_some_and(is_stale) {
+            self.heap.pop();
+        }
+    }
+
     /// Forgets deadlines that have passed, and arms the next where none is.
     fn rearm(&mut self) {
         let now_ns = self.now_ns();
@@ -165,6 +178,7 @@ fn take_steps(kernel: &mut Kernel) -> Option<Box<dyn FnOnce() + Send>> {
             Step::Control(control) => return Some(control),
         }
     }
+    kernel.agenda.drop_stale(&kernel.timers);
     kernel.agenda.rearm();
     None
 }

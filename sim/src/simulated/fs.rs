@@ -74,6 +74,20 @@ impl File {
         in_time(on_disk(|disk, now_ns| disk.write(self.handle, offset, &bytes, now_ns))).await
     }
 
+    /// Writes all of `bytes` at `offset` and makes all bytes of the file durable: [`File::write_at`] and
+    /// [`File::sync_data`] with one wait.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn write_synced_at(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
+        allow(self.write, "writing")?;
+        let written = on_disk(|disk, now_ns| disk.write(self.handle, offset, &bytes, now_ns));
+        if written.result.is_err() {
+            return in_time(written).await;
+        }
+        sync(self.node, |disk, _| disk.begin_sync(self.handle, written.done_ns)).await
+    }
+
     /// Cuts the file off at `length`, or extends it with zeros.
     ///
     /// # Errors

@@ -325,6 +325,14 @@ impl OwnedWriteHalf {
     pub async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
         self.0.send(bytes).await
     }
+
+    /// Moves as much of `bytes` into the send buffer as it has room for; ready once that was all.
+    ///
+    /// # Errors
+    /// Where the connection is dead.
+    pub fn poll_send(&mut self, context: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
+        self.0.poll_send(context, bytes)
+    }
 }
 
 impl Drop for OwnedWriteHalf {

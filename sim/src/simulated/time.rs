@@ -131,6 +131,11 @@ impl Timers {
         }
     }
 
+    /// Whether a step that was planned for this use of `slot` would still wake a sleep.
+    pub(crate) fn is_current(&self, slot: u32, generation: u32) -> bool {
+        self.slots[slot as usize].generation == generation
+    }
+
     fn renew(&mut self, slot: u32, waker: &Waker) {
         if let Some(current) = &mut self.slots[slot as usize].waker {
             current.clone_from(waker);

@@ -16,8 +16,6 @@ const DIRECTORY: &str = "/queue/blobs";
 const SEGMENT_BYTES: u64 = 16 << 20;
 /// Blobs that are written before one sync, at most.
 const GROUP_BLOBS: usize = 128;
-/// Work that may wait for the writer.
-const WORK_MAX: usize = 1024;
 /// Smaller blobs are copied behind their heads, to be written as one.
 const JOINED_BYTES_MAX: usize = 16 << 10;
 
@@ -25,7 +23,8 @@ const JOINED_BYTES_MAX: usize = 16 << 10;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Mutex<Shared>>,
-    work: mpsc::Sender<Work>,
+    /// What waits is bounded by those who wait for it.
+    work: mpsc::UnboundedSender<Work>,
     /// Told when a blob is needed that is not there.
     missing: Arc<Notify>,
 }
@@ -67,13 +66,14 @@ struct Put {
     bytes: Bytes,
     /// Where the blob is only moved: as of when it was stored.
     moved: Option<AsOf>,
-    done: oneshot::Sender<AsOf>,
+    /// Called once the blob is durable, where the store is.
+    stored: Box<dyn FnOnce(AsOf) + Send + Sync>,
 }
 
 /// Writes what the store is given; to be run as a task of its own.
 pub struct Writer {
     shared: Arc<Mutex<Shared>>,
-    work: mpsc::Receiver<Work>,
+    work: mpsc::UnboundedReceiver<Work>,
     durability: Durability,
     number: u64,
     file: Arc<File>,
@@ -100,7 +100,7 @@ impl Store {
             shared.load(durability, *number, numbers.last() == Some(number)).await?;
         }
         let number = numbers.last().copied().unwrap_or(0) + 1;
-        let (sender, work) = mpsc::channel(WORK_MAX);
+        let (sender, work) = mpsc::unbounded_channel();
         let shared = Arc::new(Mutex::new(shared));
         let (file, end) = begin_segment(durability, &shared, number).await?;
         let writer = Writer { shared: shared.clone(), work, durability, number, file, end };
@@ -118,12 +118,21 @@ impl Store {
         self.write(digest, bytes, None).await
     }
 
+    /// As [`Store::put`] for one who does not wait: `stored` is called with what it returns, and dropped where it fails.
+    pub fn begin_put(&self, digest: Digest, bytes: Bytes, stored: impl FnOnce(AsOf) + Send + Sync + 'static) {
+        // An error means that the store has ended.
+        let _ = self.work.send(Work::Put(Put { digest, bytes, moved: None, stored: Box::new(stored) }));
+    }
+
     async fn write(&self, digest: Digest, bytes: Bytes, moved: Option<AsOf>) -> io::Result<AsOf> {
-        let gone = |_| io::Error::other("the store has ended");
-        let (done, stored) = oneshot::channel();
-        let put = Put { digest, bytes, moved, done };
-        self.work.send(Work::Put(put)).await.map_err(|_| io::Error::other("the store has ended"))?;
-        stored.await.map_err(gone)
+        let (done, told) = oneshot::channel();
+        let stored = Box::new(move |as_of| {
+            // Nobody may be waiting any more.
+            let _ = done.send(as_of);
+        });
+        // An error means that the store has ended, of which the receiver hears too.
+        let _ = self.work.send(Work::Put(Put { digest, bytes, moved, stored }));
+        told.await.map_err(|_| io::Error::other("the store has ended"))
     }
 
     /// The blob's bytes; none where it is not there or not whole.
@@ -233,8 +242,8 @@ impl Store {
             self.discard(digest, |_| true);
         }
         for number in empty {
-            // A file that stays for want of room in the queue goes when the replica starts next.
-            let _ = self.work.try_send(Work::Remove(number));
+            // A file that stays since the store has ended goes when the replica starts next.
+            let _ = self.work.send(Work::Remove(number));
         }
     }
 
@@ -247,7 +256,7 @@ impl Store {
             }
         };
         if let Some(number) = empty {
-            let _ = self.work.try_send(Work::Remove(number));
+            let _ = self.work.send(Work::Remove(number));
         }
     }
 }
@@ -282,32 +291,32 @@ impl Writer {
         }
         let now = lock(&self.shared).as_of;
         let mut places = Vec::with_capacity(group.len());
+        // What small blobs and heads are to be written, and where.
+        let (mut joined, mut begin) = (BytesMut::new(), self.end);
         for put in &group {
             let length = u32::try_from(put.bytes.len()).map_err(io::Error::other)?;
             let as_of = put.moved.unwrap_or(now);
             let head = Head { digest: put.digest, length, as_of, check: crc32fast::hash(&put.bytes) };
-            let head_bytes = segment::write_head(&head, self.number, self.end);
+            joined.put_slice(&segment::write_head(&head, self.number, self.end));
             let offset = self.end + HEAD_BYTES as u64;
-            if put.bytes.len() <= JOINED_BYTES_MAX {
-                let mut joined = BytesMut::with_capacity(HEAD_BYTES + put.bytes.len());
-                joined.put_slice(&head_bytes);
-                joined.put_slice(&put.bytes);
-                self.file.write_at(self.end, joined.freeze()).await?;
-            } else {
-                self.file.write_at(self.end, head_bytes).await?;
-                self.file.write_at(offset, put.bytes.clone()).await?;
-            }
             self.end = offset + u64::from(length);
+            if put.bytes.len() <= JOINED_BYTES_MAX {
+                joined.put_slice(&put.bytes);
+            } else {
+                self.file.write_at(begin, joined.split().freeze()).await?;
+                self.file.write_at(offset, put.bytes.clone()).await?;
+                begin = self.end;
+            }
             places.push(Place { segment: self.number, offset, head });
         }
-        if self.durability == Durability::Disk {
-            self.file.sync_data().await?;
+        match self.durability {
+            Durability::Disk => self.file.write_synced_at(begin, joined.freeze()).await?,
+            Durability::Memory => self.file.write_at(begin, joined.freeze()).await?,
         }
         let mut empty = Vec::new();
         for (put, place) in group.into_iter().zip(places) {
             empty.extend(lock(&self.shared).link(place));
-            // Nobody may be waiting any more.
-            let _ = put.done.send(place.head.as_of);
+            (put.stored)(place.head.as_of);
         }
         if self.end >= SEGMENT_BYTES {
             self.number += 1;

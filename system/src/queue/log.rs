@@ -131,10 +131,12 @@ impl Log {
         if file.len().await? > end {
             file.set_len(end).await?;
         }
-        let mut log = Self { durability, segments, file, end, synced: 0, promised };
+        if durability == Durability::Memory {
+            return Ok(Self { durability, segments, file, end, synced: 0, promised });
+        }
         // What was read may have been in the cache only.
-        log.sync().await?;
-        Ok(log)
+        file.sync_data().await?;
+        Ok(Self { durability, segments, file, end, synced: end, promised })
     }
 
     /// Makes segment `number` and opens it.
@@ -150,7 +152,6 @@ impl Log {
         segments.push_back(Segment { number, last: 0 });
         let mut log = Self { durability, segments, file, end: HEAD_BYTES as u64, synced: 0, promised };
         log.write(&[Record::Promise { ballot: promised }]).await?;
-        log.sync().await?;
         if durability == Durability::Disk {
             fs::sync_dir(DIRECTORY).await?;
         }
@@ -163,7 +164,6 @@ impl Log {
     /// Where the disk fails; then nothing is known about what is durable, and the log must not be used any more.
     pub async fn append(&mut self, records: &[Record]) -> io::Result<()> {
         self.write(records).await?;
-        self.sync().await?;
         if self.end >= SEGMENT_BYTES {
             let segments = std::mem::take(&mut self.segments);
             let number = segments.back().expect("it has a last segment").number + 1;
@@ -189,6 +189,7 @@ impl Log {
         Ok(())
     }
 
+    /// Writes a batch behind all others, durably where this log is.
     async fn write(&mut self, records: &[Record]) -> io::Result<()> {
         let segment = self.segments.back_mut().expect("it has a last segment");
         for record in records {
@@ -198,19 +199,18 @@ impl Log {
             }
         }
         let batch = segment::batch(segment.number, self.end, self.synced, records);
-        let length = batch.len() as u64;
-        self.file.write_at(self.end, batch).await?;
-        self.end += length;
-        Ok(())
-    }
-
-    async fn sync(&mut self) -> io::Result<()> {
+        let end = self.end + batch.len() as u64;
+        match self.durability {
+            Durability::Disk => self.file.write_synced_at(self.end, batch).await?,
+            Durability::Memory => self.file.write_at(self.end, batch).await?,
+        }
+        self.end = end;
         if self.durability == Durability::Disk {
-            self.file.sync_data().await?;
-            self.synced = self.end;
+            self.synced = end;
         }
         Ok(())
     }
+
 }
 
 /// The highest slot that `record` is about.

@@ -20,6 +20,7 @@ mod message;
 mod tests;
 mod votes;
 
+pub use leader::ReadKind;
 pub use message::{Accepted, Ballot, Durable, Message, Record, Replica, Slot};
 
 use bytes::Bytes;

@@ -8,37 +8,24 @@ mod clients;
 mod disk;
 mod peers;
 mod replica;
+mod shared;
 
 use super::log::{self, Durability, Log, LogError, Snapshot};
 use super::paxos::{Config, Durable, Paxos, Replica as Place};
-use super::protocol::{CLIENTS_PORT, PEERS_PORT, Request, Response};
+use super::protocol::{CLIENTS_PORT, PEERS_PORT};
 use super::state::{Batching, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
-use crate::rpc::{self, Incoming};
-use crate::{billing, usage};
-use disk::Save;
-use peers::{FromPeer, Peers};
+use crate::{billing, rpc, usage};
+use peers::Peers;
 use replica::Replica;
+use shared::Shared;
 use sim::history::Fact;
 use sim::net::TcpListener;
 use sim::stack::{Deployment, Process};
 use sim::task;
-use sim::time::{Instant, sleep_until};
-use std::pin::pin;
+use sim::time::Instant;
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Events that may wait for the replica; who brings more waits too.
-const EVENTS_MAX: usize = 4096;
-/// Events that are taken in before time is looked at again.
-const EVENTS_AT_ONCE: usize = 256;
-
-/// What happens to a replica.
-enum Event {
-    Peer(Place, FromPeer),
-    Client(Incoming<Request, Response>),
-    Saved(Save),
-}
 
 /// What the plan says about the queue.
 #[derive(Clone, Copy)]
@@ -153,31 +140,10 @@ async fn take_part(
     (log, durable, state): (Log, Durable, State),
     failed: mpsc::UnboundedSender<ServeError>,
 ) -> Result<(), ServeError> {
-    let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (log_work, log_queue) = mpsc::unbounded_channel();
-    let (durable_sender, durable_numbers) = mpsc::unbounded_channel();
     let (saver, save_queue) = mpsc::unbounded_channel();
-    supervise(&failed, async move { Ok(disk::write_log(log, log_queue, durable_sender).await?) });
-    supervise(&failed, {
-        let (durability, events) = (settings.durability, events.clone());
-        async move { Ok(disk::save_snapshots(durability, save_queue, events).await?) }
-    });
     let peers_port = TcpListener::bind(PEERS_PORT).await?;
     let clients_port = TcpListener::bind(CLIENTS_PORT).await?;
-    supervise(&failed, {
-        let events = events.clone();
-        async move { Ok(peers::listen(peers_port, settings.replicas, events).await?) }
-    });
-    supervise(&failed, async move {
-        let listened = rpc::listen(clients_port, move |_, incoming| {
-            let events = events.clone();
-            async move {
-                // An error means that the process ends.
-                let _ = events.send(Event::Client(incoming)).await;
-            }
-        });
-        Ok(listened.await?)
-    });
     let now = Instant::now();
     let config = Config {
         me: settings.me,
@@ -204,49 +170,29 @@ async fn take_part(
         saving: false,
         stamped: now,
     };
-    run_replica(replica, inbox, durable_numbers).await
-}
-
-/// Takes in events as they come, in bursts, so that what comes together is proposed and written together.
-async fn run_replica(
-    mut replica: Replica,
-    mut inbox: mpsc::Receiver<Event>,
-    mut durable: mpsc::UnboundedReceiver<u64>,
-) -> Result<(), ServeError> {
-    replica.turn(Instant::now());
-    let mut armed = replica.wake_at();
-    let mut alarm = pin!(sleep_until(armed));
-    loop {
-        let mut rang = false;
-        let mut event = None;
-        let mut written = None;
-        tokio::select! {
-            biased;
-            number = durable.recv() => written = Some(number.ok_or(ServeError::Ended)?),
-            incoming = inbox.recv() => event = Some(incoming.ok_or(ServeError::Ended)?),
-            () = &mut alarm => rang = true,
+    let replica = Shared::new(replica);
+    replica.event(|_, _| ());
+    supervise(&failed, {
+        let replica = replica.clone();
+        async move { Ok(disk::write_log(log, log_queue, replica).await?) }
+    });
+    supervise(&failed, {
+        let replica = replica.clone();
+        async move { Ok(disk::save_snapshots(settings.durability, save_queue, replica).await?) }
+    });
+    supervise(&failed, {
+        let replica = replica.clone();
+        async move { Ok(peers::listen(peers_port, settings.replicas, replica).await?) }
+    });
+    supervise(&failed, {
+        let replica = replica.clone();
+        async move {
+            let take = move |incoming| replica.event(|replica, now| replica.client(now, incoming));
+            Ok(rpc::listen(clients_port, take).await?)
         }
-        let now = Instant::now();
-        while let Ok(number) = durable.try_recv() {
-            written = Some(number);
-        }
-        if let Some(number) = written {
-            replica.durable(now, number);
-        }
-        for _ in 0..EVENTS_AT_ONCE {
-            match event.take().or_else(|| inbox.try_recv().ok()) {
-                Some(event) => replica.event(now, event),
-                None => break,
-            }
-        }
-        replica.turn(now);
-        // An alarm that rings too early costs less than moving it at every event.
-        let wake_at = replica.wake_at();
-        if rang || wake_at < armed {
-            armed = wake_at;
-            alarm.as_mut().reset(armed);
-        }
-    }
+    });
+    replica.keep_time().await;
+    Ok(())
 }
 
 impl Settings {

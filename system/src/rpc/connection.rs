@@ -1,6 +1,7 @@
 //! The calling side's connection: made when something is to be sent, watched while something is owed.
 
-use super::{Ask, OUTBOX_FRAMES, RpcError, write_all};
+use super::outlet::Outlet;
+use super::{Ask, RpcError};
 use crate::wire::{self, Decoder, Encoded, Frame, WireError};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 type Reply = oneshot::Sender<Result<Frame, RpcError>>;
 
@@ -29,12 +30,18 @@ pub(super) struct Shared {
 }
 
 struct Connection {
-    outbox: mpsc::Sender<Encoded>,
+    outlet: Outlet,
     /// Wakes the watch where it has gone to rest.
     owing: Arc<Notify>,
     resting: bool,
     /// Whether something was sent since the watch last looked.
     sent: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outlet.close();
+    }
 }
 
 impl Shared {
@@ -104,18 +111,13 @@ impl Shared {
             if self.down_until.is_some_and(|until| Instant::now() < until) {
                 return Err(RpcError::Unreachable(format!("{} was not reachable just now", self.node)));
             }
-            let (outbox, frames) = mpsc::channel(OUTBOX_FRAMES);
-            let owing = Arc::new(Notify::new());
-            self.connection = Some(Connection { outbox, owing: owing.clone(), resting: false, sent: false });
-            let patience = self.patience;
+            let (outlet, owing) = (Outlet::ahead(), Arc::new(Notify::new()));
             let address = (self.node.clone(), self.port);
-            task::spawn(live(Arc::downgrade(shared), address, patience, frames, owing));
+            task::spawn(live(Arc::downgrade(shared), address, self.patience, outlet.clone(), owing.clone()));
+            self.connection = Some(Connection { outlet, owing, resting: false, sent: false });
         }
         let connection = self.connection.as_mut().expect("it was just made");
-        connection.outbox.try_send(frame).map_err(|_| {
-            sim::sometimes!("more is to be sent than the other end takes");
-            RpcError::Overloaded
-        })?;
+        connection.outlet.send(frame)?;
         connection.sent = true;
         if std::mem::take(&mut connection.resting) {
             connection.owing.notify_one();
@@ -129,7 +131,7 @@ async fn live(
     shared: Weak<Mutex<Shared>>,
     (node, port): (String, u16),
     patience: Duration,
-    frames: mpsc::Receiver<Encoded>,
+    outlet: Outlet,
     owing: Arc<Notify>,
 ) {
     let end = match timeout(patience, TcpStream::connect(&node, port)).await {
@@ -138,10 +140,8 @@ async fn live(
                 lock(&shared).down_until = None;
             }
             let (reading, writing) = stream.into_split();
-            let writer = task::spawn(write_all(writing, frames));
-            let end = watch(&shared, reading, patience, &owing).await;
-            writer.abort();
-            end
+            outlet.open(writing);
+            watch(&shared, reading, patience, &owing).await
         }
         Ok(Err(error)) => End::Broken(format!("{node} port {port}: {error}")),
         Err(_) => {
@@ -222,8 +222,8 @@ fn rest_or_ping(shared: &mut Shared, silent: bool) -> bool {
     let Some(connection) = &mut shared.connection else { return false };
     if owes || std::mem::take(&mut connection.sent) {
         if silent && let Ok(ping) = wire::encode(&Ask::<()>::Ping, Bytes::new()) {
-            // A full outbox has something to be answered already.
-            let _ = connection.outbox.try_send(ping);
+            // Where so much waits to be sent, something is to be answered already.
+            let _ = connection.outlet.send(ping);
         }
         return false;
     }

@@ -1,18 +1,18 @@
 //! The side that is called.
 
-use super::{Ask, OUTBOX_FRAMES, Say, write_all};
-use crate::wire::{self, Decoder, Encoded, WireError};
+use super::outlet::Outlet;
+use super::{Ask, Say};
+use crate::wire::{self, Decoder, WireError};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sim::net::{OwnedReadHalf, Peer, TcpListener, TcpStream};
+use sim::net::{OwnedReadHalf, TcpListener, TcpStream};
 use sim::task;
 use sim::time::{Instant, sleep, sleep_until};
 use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// A connection on which nothing comes for so long is closed: its caller may have vanished without a word.
 const IDLE_MAX: Duration = Duration::from_secs(120);
@@ -35,7 +35,7 @@ pub struct Incoming<Q, R> {
 /// Takes the reply to one request. Dropped, it leaves the caller to its own patience.
 pub struct Replier<R> {
     number: Option<u64>,
-    outbox: mpsc::Sender<Encoded>,
+    outlet: Outlet,
     types: PhantomData<fn(R)>,
 }
 
@@ -44,30 +44,29 @@ impl<R: Serialize> Replier<R> {
     pub fn reply(self, reply: R, blob: Bytes) {
         let Some(number) = self.number else { return };
         if let Ok(frame) = wire::encode(&Say::Reply { number, reply }, blob) {
-            let _ = self.outbox.try_send(frame);
+            let _ = self.outlet.send(frame);
         }
     }
 
     /// Whether the connection to the caller is gone.
     pub fn is_closed(&self) -> bool {
-        self.outbox.is_closed()
+        self.outlet.is_closed()
     }
 }
 
-/// Accepts connections and gives each request to `handle`, one at a time for each connection: what takes long must be
-/// handed on. Returns only where the port fails.
+/// Accepts connections and gives each request to `handle`: what takes long must be handed on. Returns only where the port
+/// fails.
 ///
 /// # Errors
 /// Where the port fails.
-pub async fn listen<Q, R, H, F>(listener: TcpListener, handle: H) -> io::Result<()>
+pub async fn listen<Q, R, H>(listener: TcpListener, handle: H) -> io::Result<()>
 where
     Q: DeserializeOwned + Send + 'static,
     R: Send + 'static,
-    H: Fn(Peer, Incoming<Q, R>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = ()> + Send,
+    H: Fn(Incoming<Q, R>) + Clone + Send + Sync + 'static,
 {
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let (stream, _) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
             // No room for one more connection just now: those who call try again.
@@ -78,35 +77,26 @@ where
         };
         let handle = handle.clone();
         // A connection that ends in an error is its caller's to notice.
-        task::spawn(async move { drop(serve(stream, peer, handle).await) });
+        task::spawn(async move { drop(serve(stream, handle).await) });
     }
 }
 
-async fn serve<Q, R, H, F>(stream: TcpStream, peer: Peer, handle: H) -> io::Result<()>
+async fn serve<Q, R, H>(stream: TcpStream, handle: H) -> io::Result<()>
 where
     Q: DeserializeOwned,
-    H: Fn(Peer, Incoming<Q, R>) -> F,
-    F: Future<Output = ()>,
+    H: Fn(Incoming<Q, R>),
 {
     let (mut reading, writing) = stream.into_split();
-    let (outbox, frames) = mpsc::channel(OUTBOX_FRAMES);
-    // Ends when the last replier is gone, or with the connection.
-    let writer = task::spawn(write_all(writing, frames));
-    let ended = serve_requests(&mut reading, &peer, &outbox, handle).await;
-    writer.abort();
+    let outlet = Outlet::through(writing);
+    let ended = serve_requests(&mut reading, &outlet, handle).await;
+    outlet.close();
     ended
 }
 
-async fn serve_requests<Q, R, H, F>(
-    reading: &mut OwnedReadHalf,
-    peer: &Peer,
-    outbox: &mpsc::Sender<Encoded>,
-    handle: H,
-) -> io::Result<()>
+async fn serve_requests<Q, R, H>(reading: &mut OwnedReadHalf, outlet: &Outlet, handle: H) -> io::Result<()>
 where
     Q: DeserializeOwned,
-    H: Fn(Peer, Incoming<Q, R>) -> F,
-    F: Future<Output = ()>,
+    H: Fn(Incoming<Q, R>),
 {
     let mut decoder = Decoder::default();
     let mut heard = Instant::now();
@@ -120,8 +110,8 @@ where
                 decoder.push(chunk);
                 while let Some(frame) = decoder.next_frame()? {
                     let ask = frame.header()?;
-                    if let Some(incoming) = incoming(ask, frame.blob, outbox)? {
-                        handle(peer.clone(), incoming).await;
+                    if let Some(incoming) = incoming(ask, frame.blob, outlet)? {
+                        handle(incoming);
                     }
                 }
             }
@@ -139,14 +129,14 @@ where
 fn incoming<Q, R>(
     ask: Ask<Q>,
     blob: Bytes,
-    outbox: &mpsc::Sender<Encoded>,
+    outlet: &Outlet,
 ) -> Result<Option<Incoming<Q, R>>, WireError> {
-    let replier = |number| Replier { number, outbox: outbox.clone(), types: PhantomData };
+    let replier = |number| Replier { number, outlet: outlet.clone(), types: PhantomData };
     Ok(match ask {
         Ask::Ping => {
             let pong = wire::encode(&Say::<()>::Pong, Bytes::new())?;
-            // A full outbox is sign of life enough.
-            let _ = outbox.try_send(pong);
+            // Where so much waits to be sent, that is sign of life enough.
+            let _ = outlet.send(pong);
             None
         }
         Ask::Call { number, budget_ns, request } => {

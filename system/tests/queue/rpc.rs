@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Answers a number with its double after so many milliseconds; zero never.
 async fn doubling() {
     let listener = TcpListener::bind(PORT).await.unwrap();
-    let end = listen(listener, |_, incoming: Incoming<u64, u64>| {
+    let end = listen(listener, |incoming: Incoming<u64, u64>| {
         sim::task::spawn(async move {
             let Incoming { request, blob, replier, .. } = incoming;
             if request == 0 {
@@ -25,7 +25,6 @@ async fn doubling() {
             sleep(Duration::from_millis(request)).await;
             replier.reply(2 * request, blob);
         });
-        std::future::ready(())
     });
     end.await.unwrap();
 }

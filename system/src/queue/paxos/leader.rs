@@ -20,6 +20,17 @@ pub(super) struct Leading {
     /// When each replica was last heard.
     heard_ns: Vec<u64>,
     reads: VecDeque<Pending>,
+    /// The latest round that a prompt read waits for.
+    wanted: u64,
+}
+
+/// How soon a read is to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadKind {
+    /// At once, by messages of its own if need be.
+    Prompt,
+    /// By what is sent anyway: the next proposal, or the next heartbeat.
+    Patient,
 }
 
 /// A slot that is not known to be chosen yet.
@@ -51,6 +62,7 @@ impl Leading {
             answered: vec![0; replicas],
             heard_ns: vec![now_ns; replicas],
             reads: VecDeque::new(),
+            wanted: 0,
         }
     }
 
@@ -82,6 +94,10 @@ impl Paxos {
 
     pub(super) fn propose_next(&mut self, now_ns: u64, value: Bytes) -> Slot {
         let Role::Leading(leading) = &mut self.role else { unreachable!("only a leader proposes") };
+        // Whoever accepts follows: the proposal is a round of its own for the reads that wait for one.
+        if leading.reads.back().is_some_and(|read| read.round > leading.round) {
+            leading.round += 1;
+        }
         let (slot, ballot, round) = (leading.next, leading.ballot, leading.round);
         leading.next += 1;
         leading.open.insert(slot, Open { votes: Votes::default(), sent_ns: now_ns });
@@ -99,12 +115,15 @@ impl Paxos {
     ///
     /// Ongaro 2014, section 6.4: the read sees all that was chosen when it was asked for, once a majority has confirmed,
     /// in a round that began later, that no other leader can have chosen anything more by then.
-    pub fn read(&mut self, number: u64) -> Option<()> {
+    pub fn read(&mut self, number: u64, kind: ReadKind) -> Option<()> {
         let chosen = self.chosen;
         let Role::Leading(leading) = &mut self.role else { return None };
         let index = chosen.max(leading.inherited);
         let round = leading.round + 1;
         leading.reads.push_back(Pending { number, round, index });
+        if kind == ReadKind::Prompt {
+            leading.wanted = round;
+        }
         self.confirm_reads();
         Some(())
     }
@@ -113,7 +132,7 @@ impl Paxos {
     fn confirm_reads(&mut self) {
         self.pass_reads();
         let Role::Leading(leading) = &self.role else { return };
-        let waiting = leading.reads.back().is_some_and(|read| read.round > leading.round);
+        let waiting = leading.wanted > leading.round;
         if waiting && leading.confirmed(&self.config) == leading.round {
             self.begin_round();
             self.pass_reads();

@@ -164,11 +164,11 @@ impl Cluster {
         slot.map(|slot| (slot, value))
     }
 
-    fn read(&mut self, index: usize) {
+    fn read(&mut self, index: usize, kind: ReadKind) {
         let number = self.chance.next_u64();
         let at_least = self.chosen.last_key_value().map_or(0, |(slot, _)| *slot);
         let Some(paxos) = &mut self.nodes[index].paxos else { return };
-        if paxos.read(number).is_some() {
+        if paxos.read(number, kind).is_some() {
             self.reads.push(Read { node: index, number, at_least });
             self.settle(index);
         }
@@ -250,7 +250,10 @@ impl Cluster {
             0 if !self.flying.is_empty() => self.let_one_fly(fates),
             0 | 1 => self.sync(index, false),
             2 => drop(self.propose(index)),
-            3 => self.read(index),
+            3 => {
+                let kind = self.chance.pick(&[ReadKind::Prompt, ReadKind::Patient]).copied();
+                self.read(index, kind.unwrap());
+            }
             4 => self.crash(index),
             5 if self.nodes[index].paxos.is_none() => self.start(index),
             6 => self.compact(index),
@@ -414,14 +417,32 @@ fn a_new_leader_leads_within_two_election_timeouts_of_the_old_ones_death() {
 #[test]
 fn a_leader_that_hears_nobody_steps_down_and_its_reads_are_never_answered() {
     let (mut cluster, leader) = calm(3);
-    cluster.read(leader);
-    assert_eq!(cluster.reads.len(), 1);
+    cluster.read(leader, ReadKind::Prompt);
+    cluster.read(leader, ReadKind::Patient);
+    assert_eq!(cluster.reads.len(), 2);
     while cluster.leader() == Some(leader) {
         cluster.flying.clear();
         cluster.now_ns = cluster.nodes[leader].paxos.as_ref().unwrap().wake_ns();
         cluster.wake(leader);
     }
     assert_eq!((cluster.reads.len(), cluster.reads_done), (0, 0));
+}
+
+#[test]
+fn a_patient_read_sends_nothing_and_takes_place_with_the_next_proposal_or_heartbeat() {
+    let (mut cluster, leader) = calm(6);
+    cluster.read(leader, ReadKind::Patient);
+    assert_eq!((cluster.flying.len(), cluster.reads_done), (0, 0));
+    cluster.propose(leader).unwrap();
+    assert_eq!(cluster.flying.len(), 2, "the proposal to each follower, and nothing else");
+    cluster.drain_but(None);
+    assert_eq!(cluster.reads_done, 1);
+
+    cluster.read(leader, ReadKind::Patient);
+    cluster.now_ns = cluster.nodes[leader].paxos.as_ref().unwrap().wake_ns();
+    cluster.wake(leader);
+    cluster.drain_but(None);
+    assert_eq!(cluster.reads_done, 2);
 }
 
 #[test]

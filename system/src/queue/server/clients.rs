@@ -32,6 +32,8 @@ pub(super) struct Clients {
     parked: VecDeque<u64>,
     /// Tickets of those who wait for a job's end, by its key.
     watchers: BTreeMap<String, Vec<u64>>,
+    /// Jobs on their way into the queue, each by a command of its own.
+    coming: usize,
     /// Jobs that leases on their way will take.
     claimed: usize,
     next_number: u64,
@@ -45,6 +47,7 @@ pub(super) struct Pending {
 
 enum Kind {
     Plain(Back),
+    Enqueue(Back),
     Extend(Back, u64),
     Lease(LeaseRequest, usize),
 }
@@ -89,7 +92,7 @@ impl Clients {
                 return None;
             }
             Request::Enqueue { id, key, request, body } => {
-                (Command::Enqueue { id, key, request, body }, Kind::Plain(back))
+                (Command::Enqueue { id, key, request, body }, Kind::Enqueue(back))
             }
             Request::Extend { key, token } => {
                 (Command::Extend { key, token, lease_ns }, Kind::Extend(back, lease_ns))
@@ -109,6 +112,7 @@ impl Clients {
         } else if self.batch.len() >= BATCH_COMMANDS_MAX {
             pending.answer(Response::Overloaded);
         } else {
+            self.coming += usize::from(matches!(pending.kind, Kind::Enqueue(_)));
             self.batch.push_back((command, pending));
         }
         None
@@ -118,6 +122,14 @@ impl Clients {
         self.next_number += 1;
         self.reads.insert(self.next_number, read);
         self.next_number
+    }
+
+    /// Until when a read may wait, where it is for the end of a job that is `unfinished`.
+    pub(super) fn waits_until(&self, number: u64, unfinished: impl Fn(&str) -> bool) -> Option<Instant> {
+        match self.reads.get(&number)? {
+            Read::Status { key, until, .. } if unfinished(key) => Some(*until),
+            _ => None,
+        }
     }
 
     /// A read is confirmed.
@@ -160,8 +172,11 @@ impl Clients {
         }
     }
 
-    /// Gives jobs that are `ready` to those who wait for some: first come, first served.
+    /// Gives jobs that are `ready` to those who wait for some: first come, first served. A job that is on its way is given
+    /// away by a lease that goes right behind it, in the same entry where there is room; should it not come, the lease finds
+    /// no job and waits on.
     pub(super) fn match_leases(&mut self, ready: usize, lease_ns: u64) {
+        let ready = ready + self.coming;
         while ready > self.claimed
             && let Some(number) = self.parked.pop_front()
         {
@@ -203,7 +218,7 @@ impl Clients {
             && let Some((command, pending)) = self.batch.pop_front()
         {
             if pending.deadline <= now {
-                self.unclaim(&pending);
+                self.settle(&pending);
                 pending.late();
                 continue;
             }
@@ -225,7 +240,7 @@ impl Clients {
         let ours = proposed == *value;
         let mut replies = replies.into_iter();
         for pending in pendings {
-            self.unclaim(&pending);
+            self.settle(&pending);
             match (ours, replies.next()) {
                 (true, Some(reply)) => self.reply(pending, reply),
                 // Another leader's value has the slot.
@@ -250,9 +265,12 @@ impl Clients {
         }
     }
 
-    fn unclaim(&mut self, pending: &Pending) {
-        if let Kind::Lease(_, claim) = pending.kind {
-            self.claimed -= claim;
+    /// A command is not on its way any more.
+    fn settle(&mut self, pending: &Pending) {
+        match pending.kind {
+            Kind::Enqueue(_) => self.coming -= 1,
+            Kind::Lease(_, claim) => self.claimed -= claim,
+            Kind::Plain(_) | Kind::Extend(..) => {}
         }
     }
 
@@ -323,7 +341,7 @@ impl Pending {
 impl Kind {
     fn back(self) -> Back {
         match self {
-            Self::Plain(back) | Self::Extend(back, _) => back,
+            Self::Plain(back) | Self::Enqueue(back) | Self::Extend(back, _) => back,
             Self::Lease(request, _) => request.back,
         }
     }

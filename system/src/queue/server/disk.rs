@@ -1,7 +1,7 @@
 //! The disk's side of a replica: one task writes the log, one writes snapshots, so that neither the order nor the
 //! replica's answers wait for a disk that is busy.
 
-use super::Event;
+use super::shared::Shared;
 use crate::queue::log::{Durability, Log, LogError, Snapshot, save_snapshot};
 use crate::queue::paxos::{Record, Slot};
 use std::io;
@@ -15,12 +15,12 @@ pub(super) enum LogWork {
     Forget(Slot),
 }
 
-/// Writes what comes; all that waits goes into one batch with one sync. Says the number of the last record when it is
-/// durable.
+/// Writes what comes; all that waits goes into one batch with one sync. Tells the replica the number of the last record when
+/// it is durable.
 pub(super) async fn write_log(
     mut log: Log,
     mut work: mpsc::UnboundedReceiver<LogWork>,
-    durable: mpsc::UnboundedSender<u64>,
+    replica: Shared,
 ) -> io::Result<()> {
     while let Some(first) = work.recv().await {
         let (mut records, mut last, mut forget) = (Vec::new(), None, None);
@@ -37,9 +37,7 @@ pub(super) async fn write_log(
         }
         if let Some(number) = last {
             log.append(&records).await?;
-            if durable.send(number).is_err() {
-                return Ok(());
-            }
+            replica.event(|replica, now| replica.durable(now, number));
         }
         if let Some(slot) = forget {
             log.forget(slot).await?;
@@ -59,7 +57,7 @@ pub(super) struct Save {
 pub(super) async fn save_snapshots(
     durability: Durability,
     mut work: mpsc::UnboundedReceiver<Save>,
-    events: mpsc::Sender<Event>,
+    replica: Shared,
 ) -> Result<(), LogError> {
     let mut latest = 0;
     while let Some(save) = work.recv().await {
@@ -67,9 +65,7 @@ pub(super) async fn save_snapshots(
             save_snapshot(durability, &save.snapshot).await?;
             latest = save.snapshot.slot;
         }
-        if events.send(Event::Saved(save)).await.is_err() {
-            return Ok(());
-        }
+        replica.event(|replica, now| replica.saved(now, save));
     }
     Ok(())
 }

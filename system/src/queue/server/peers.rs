@@ -1,6 +1,6 @@
 //! Between replicas: Paxos messages, and snapshots in parts.
 
-use super::Event;
+use super::shared::Shared;
 use crate::queue::log::Snapshot;
 use crate::queue::paxos::{Message, Replica, Slot};
 use crate::queue::protocol::PEERS_PORT;
@@ -13,7 +13,6 @@ use sim::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// How much of a snapshot one frame carries.
 const PART_BYTES: usize = 1 << 20;
@@ -36,12 +35,6 @@ enum Content {
         part: u32,
         parts: u32,
     },
-}
-
-/// What came from a peer.
-pub(super) enum FromPeer {
-    Paxos(Message),
-    Part { slot: Slot, part: u32, parts: u32, bytes: Bytes },
 }
 
 /// Ways to all other replicas.
@@ -91,24 +84,17 @@ impl Peers {
 pub(super) async fn listen(
     listener: TcpListener,
     replicas: u32,
-    events: mpsc::Sender<Event>,
+    replica: Shared,
 ) -> io::Result<()> {
-    rpc::listen(listener, move |_, incoming: Incoming<PeerFrame, ()>| {
-        let events = events.clone();
-        async move {
-            let PeerFrame { from, content } = incoming.request;
-            if from >= replicas {
-                return;
-            }
-            let content = match content {
-                Content::Paxos(message) => FromPeer::Paxos(message),
-                Content::Part { slot, part, parts } => {
-                    FromPeer::Part { slot, part, parts, bytes: incoming.blob }
-                }
-            };
-            // An error means that the process ends.
-            let _ = events.send(Event::Peer(from, content)).await;
+    rpc::listen(listener, move |incoming: Incoming<PeerFrame, ()>| {
+        let PeerFrame { from, content } = incoming.request;
+        if from >= replicas {
+            return;
         }
+        replica.event(|replica, now| match content {
+            Content::Paxos(message) => replica.message(now, from, message),
+            Content::Part { slot, part, parts } => replica.part(slot, part, parts, incoming.blob),
+        });
     })
     .await
 }

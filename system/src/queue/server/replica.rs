@@ -3,11 +3,11 @@
 
 use super::clients::{Clients, Read, progress};
 use super::disk::{LogWork, Save};
-use super::peers::{Assembly, FromPeer, Peers};
-use super::{Event, Settings};
+use super::Settings;
+use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
 use crate::queue::log::Snapshot;
-use crate::queue::paxos::{Action, Paxos, Record, Replica as Place, Slot};
+use crate::queue::paxos::{Action, Message, Paxos, ReadKind, Record, Replica as Place, Slot};
 use crate::queue::protocol::{Request, Response};
 use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
 use crate::rpc::Incoming;
@@ -53,32 +53,26 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// Takes in an event.
-    pub(super) fn event(&mut self, now: Instant, event: Event) {
-        match event {
-            Event::Peer(from, FromPeer::Paxos(message)) => {
-                self.paxos.message(now.as_nanos(), from, message);
-            }
-            Event::Peer(_, FromPeer::Part { slot, part, parts, bytes }) => {
-                if slot > self.paxos.chosen()
-                    && let Some(snapshot) = self.assembly.add(slot, part, parts, bytes)
-                {
-                    self.save(snapshot, true);
-                }
-            }
-            Event::Client(incoming) => self.client(incoming),
-            Event::Saved(save) => self.saved(now, save),
-        }
-        self.act(now);
+    /// A message of another replica arrives.
+    pub(super) fn message(&mut self, now: Instant, from: Place, message: Message) {
+        self.paxos.message(now.as_nanos(), from, message);
     }
 
-    /// Takes in that records up to number `written` are durable.
+    /// A part of another replica's snapshot arrives.
+    pub(super) fn part(&mut self, slot: Slot, part: u32, parts: u32, bytes: Bytes) {
+        if slot > self.paxos.chosen()
+            && let Some(snapshot) = self.assembly.add(slot, part, parts, bytes)
+        {
+            self.save(snapshot, true);
+        }
+    }
+
+    /// Records up to number `written` are durable.
     pub(super) fn durable(&mut self, now: Instant, written: u64) {
         self.paxos.durable(now.as_nanos(), written);
-        self.act(now);
     }
 
-    /// Does what is due, after one or more events.
+    /// Does what is due, after an event.
     pub(super) fn turn(&mut self, now: Instant) {
         self.paxos.wake(now.as_nanos());
         self.act(now);
@@ -110,16 +104,22 @@ impl Replica {
         Some(self.stamped + wait.min(ELAPSED_MAX))
     }
 
-    fn client(&mut self, incoming: Incoming<Request, Response>) {
+    /// A client asks.
+    pub(super) fn client(&mut self, now: Instant, incoming: Incoming<Request, Response>) {
         if !self.paxos.leads() {
             let leader = self.paxos.leader();
             return incoming.replier.reply(Response::NotLeader(leader), Bytes::new());
         }
         let lease_ns = self.settings.lease_ns;
-        if let Some(number) = self.clients.request(incoming, lease_ns) {
-            self.paxos.read(number).expect("this replica leads");
-        }
         let state = &self.state;
+        if let Some(number) = self.clients.request(incoming, lease_ns) {
+            let unfinished = |key: &str| state.job(key).is_some_and(|job| !job.is_over());
+            // Who waits for a job's end is told nothing before it, so that the read costs no messages of its own.
+            let waits = self.clients.waits_until(number, unfinished);
+            let patient = waits.is_some_and(|until| until - now >= self.settings.election_timeout);
+            let kind = if patient { ReadKind::Patient } else { ReadKind::Prompt };
+            self.paxos.read(number, kind).expect("this replica leads");
+        }
         self.clients.repeat_leases(|attempt| state.holds_attempt(attempt), lease_ns);
         self.clients.match_leases(self.state.ready(), lease_ns);
     }
@@ -264,7 +264,7 @@ impl Replica {
     }
 
     /// A snapshot is durable: it takes the log's place, or, where it came from a peer, the state's.
-    fn saved(&mut self, now: Instant, Save { snapshot, install }: Save) {
+    pub(super) fn saved(&mut self, now: Instant, Save { snapshot, install }: Save) {
         if !install {
             self.saving = false;
         } else if snapshot.slot > self.paxos.chosen() {
