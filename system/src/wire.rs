@@ -6,7 +6,7 @@
 //! Numbers are little-endian, checks CRC-32, headers postcard. The prefix has a check of its own, so that a damaged
 //! length is noticed at once and not by waiting for bytes that never come.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ pub const HEADER_BYTES_MAX: usize = 16 << 20;
 pub const BLOB_BYTES_MAX: usize = 64 << 20;
 
 const PREFIX_BYTES: usize = 17;
+/// Room for a header as most are.
+const HEADER_BYTES: usize = 256;
 /// Blobs up to this length are copied behind their header: one small copy is cheaper than one more message.
 const JOINED_BYTES_MAX: usize = 8 << 10;
 
@@ -99,22 +101,21 @@ pub struct Encoded {
 /// # Errors
 /// [`WireError::Oversized`], [`WireError::Header`] where `header` cannot be written.
 pub fn encode<T: Serialize>(header: &T, blob: Bytes) -> Result<Encoded, WireError> {
-    let header = postcard::to_allocvec(header).map_err(|error| WireError::Header(error.to_string()))?;
-    let header_length = checked("header", header.len(), HEADER_BYTES_MAX)?;
     let blob_length = checked("blob", blob.len(), BLOB_BYTES_MAX)?;
-    let joined = if blob.len() <= JOINED_BYTES_MAX { blob.len() } else { 0 };
-    let mut head = BytesMut::with_capacity(PREFIX_BYTES + header.len() + joined);
-    head.put_u8(FRAME_VERSION);
-    head.put_u32_le(header_length);
-    head.put_u32_le(blob_length);
-    head.put_u32_le(content_check(&header, &blob));
-    head.put_u32_le(crc32fast::hash(&head));
-    head.put_slice(&header);
-    if joined > 0 {
-        head.put_slice(&blob);
-        return Ok(Encoded { head: head.freeze(), blob: Bytes::new() });
+    let joins = blob.len() <= JOINED_BYTES_MAX;
+    let room = PREFIX_BYTES + HEADER_BYTES + if joins { blob.len() } else { 0 };
+    // The header is written where it will be sent from, and what comes before it when its length is known.
+    let mut head = Vec::with_capacity(room);
+    head.resize(PREFIX_BYTES, 0);
+    let mut head =
+        postcard::to_extend(header, head).map_err(|error| WireError::Header(error.to_string()))?;
+    let (prefix, header) = head.split_at_mut(PREFIX_BYTES);
+    write_prefix(prefix, checked("header", header.len(), HEADER_BYTES_MAX)?, blob_length, content_check(header, &blob));
+    if joins {
+        head.extend_from_slice(&blob);
+        return Ok(Encoded { head: head.into(), blob: Bytes::new() });
     }
-    Ok(Encoded { head: head.freeze(), blob })
+    Ok(Encoded { head: head.into(), blob })
 }
 
 /// Finds the frames in a stream of bytes, however it was cut into chunks.
@@ -189,6 +190,17 @@ impl Decoder {
     }
 }
 
+fn write_prefix(mut prefix: &mut [u8], header_length: u32, blob_length: u32, check: u32) {
+    let mut checked = [0; PREFIX_BYTES - 4];
+    let mut front = &mut checked[..];
+    front.put_u8(FRAME_VERSION);
+    front.put_u32_le(header_length);
+    front.put_u32_le(blob_length);
+    front.put_u32_le(check);
+    prefix.put_slice(&checked);
+    prefix.put_u32_le(crc32fast::hash(&checked));
+}
+
 fn read_prefix(bytes: &[u8]) -> Result<Prefix, WireError> {
     let number = |at: usize| {
         u32::from_le_bytes(*bytes[at..].first_chunk().expect("a prefix is longer than its last number"))
@@ -213,7 +225,9 @@ fn checked(part: &'static str, length: usize, limit: usize) -> Result<u32, WireE
 fn content_check(header: &[u8], blob: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(header);
-    hasher.update(blob);
+    if !blob.is_empty() {
+        hasher.update(blob);
+    }
     hasher.finalize()
 }
 

@@ -169,6 +169,7 @@ async fn take_part(
         snapshot_bytes: 0,
         saving: false,
         stamped: now,
+        digests: Default::default(),
     };
     let replica = Shared::new(replica);
     replica.event(|_, _| ());

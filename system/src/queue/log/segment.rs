@@ -9,6 +9,8 @@ const HEAD_MAGIC: u32 = 0x4851_4c31;
 const BATCH_MAGIC: u32 = 0xb6c7_5a9e;
 pub(super) const HEAD_BYTES: usize = 17;
 const BATCH_HEAD_BYTES: usize = 20;
+/// Room for a batch as most are.
+const BATCH_BYTES: usize = 512;
 /// No batch is longer: a length above this is damage.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -26,15 +28,16 @@ pub(super) fn head(number: u64, sealed: bool) -> Bytes {
 ///
 /// The check covers the place, so that a batch is only believed where it was meant to be.
 pub(super) fn batch(number: u64, offset: u64, synced: u64, records: &[Record]) -> Bytes {
-    let payload = postcard::to_allocvec(records).expect("records have no types that postcard lacks");
-    let length = u32::try_from(payload.len()).expect("a group of records is far smaller");
-    let mut bytes = BytesMut::with_capacity(BATCH_HEAD_BYTES + payload.len());
-    bytes.put_u32_le(BATCH_MAGIC);
-    bytes.put_u32_le(length);
-    bytes.put_u64_le(synced);
-    bytes.put_u32_le(check(number, offset, synced, &payload));
-    bytes.put_slice(&payload);
-    bytes.freeze()
+    let mut bytes = Vec::with_capacity(BATCH_BYTES);
+    bytes.resize(BATCH_HEAD_BYTES, 0);
+    let mut bytes =
+        postcard::to_extend(records, bytes).expect("records have no types that postcard lacks");
+    let (mut head, payload) = bytes.split_at_mut(BATCH_HEAD_BYTES);
+    head.put_u32_le(BATCH_MAGIC);
+    head.put_u32_le(u32::try_from(payload.len()).expect("a group of records is far smaller"));
+    head.put_u64_le(synced);
+    head.put_u32_le(check(number, offset, synced, payload));
+    bytes.into()
 }
 
 fn check(number: u64, offset: u64, synced: u64, payload: &[u8]) -> u32 {

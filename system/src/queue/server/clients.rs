@@ -194,6 +194,9 @@ impl Clients {
             Some(Ticket::Lease(request)) => holds(request.attempt),
             _ => false,
         };
+        if !self.parked.iter().any(repeats) {
+            return;
+        }
         let (again, parked): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.parked).into_iter().partition(repeats);
         self.parked = parked;

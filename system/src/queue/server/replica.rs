@@ -16,6 +16,7 @@ use bytes::Bytes;
 use sim::history::{Digest, Fact};
 use sim::node::record;
 use sim::time::Instant;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -25,6 +26,10 @@ const GROUP: u32 = 0;
 const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 /// Entries below a snapshot that stay in memory for peers that lag a little.
 const KEPT_SLOTS: Slot = 500;
+/// Room for an entry as most are.
+const ENTRY_BYTES: usize = 512;
+/// Values whose digests are remembered from when they were accepted to when they are chosen.
+const DIGESTS_KEPT: usize = 16;
 /// The most time that one entry passes on: what nobody has an interest in need not be counted.
 const ELAPSED_MAX: Duration = Duration::from_nanos(BLOB_WINDOW_NS / 4);
 
@@ -50,6 +55,27 @@ pub(super) struct Replica {
     pub(super) saving: bool,
     /// Up to when this leader has passed time on.
     pub(super) stamped: Instant,
+    pub(super) digests: Digests,
+}
+
+/// The digests of the values that were accepted last: most are chosen soon after.
+#[derive(Default)]
+pub(super) struct Digests(VecDeque<(Bytes, Digest)>);
+
+impl Digests {
+    fn of(&mut self, value: &Bytes) -> Digest {
+        // The same place in memory, which is theirs for as long as they are remembered.
+        let same = |(known, _): &&(Bytes, Digest)| known.as_ptr_range() == value.as_ptr_range();
+        if let Some((_, digest)) = self.0.iter().rev().find(same) {
+            return *digest;
+        }
+        let digest = Digest::of(value);
+        if self.0.len() == DIGESTS_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back((value.clone(), digest));
+        digest
+    }
 }
 
 impl Replica {
@@ -139,8 +165,10 @@ impl Replica {
             self.stamped = now;
             let elapsed_ns = u64::try_from(elapsed.as_nanos()).expect("a few seconds");
             let entry = Entry { elapsed_ns, commands };
-            let value = postcard::to_allocvec(&entry).expect("entries have no types that postcard lacks");
-            let value = Bytes::from(value);
+            let value = postcard::to_extend(&entry, Vec::with_capacity(ENTRY_BYTES));
+            let value = value.expect("entries have no types that postcard lacks");
+            // Kept for long, so without the room that was not needed.
+            let value = Bytes::from(value.into_boxed_slice());
             let slot = self.paxos.propose(now.as_nanos(), value.clone()).expect("this replica leads");
             self.clients.proposed(slot, value, pendings);
             self.act(now);
@@ -167,7 +195,7 @@ impl Replica {
                     record(Fact::Promise { group: GROUP, ballot: ballot.number() });
                 }
                 Action::Accepted { slot, ballot, value } => {
-                    let (ballot, value) = (ballot.number(), Digest::of(&value));
+                    let (ballot, value) = (ballot.number(), self.digests.of(&value));
                     record(Fact::Accept { group: GROUP, slot, ballot, value });
                 }
                 Action::Read(number) => self.read(number),
@@ -178,7 +206,7 @@ impl Replica {
 
     fn apply(&mut self, slot: Slot, value: &Bytes) {
         debug_assert_eq!(slot, self.applied + 1, "slots are applied in order");
-        record(Fact::Choose { group: GROUP, slot, value: Digest::of(value) });
+        record(Fact::Choose { group: GROUP, slot, value: self.digests.of(value) });
         let entry = if value.is_empty() {
             Entry::default()
         } else {
