@@ -168,7 +168,10 @@ async fn files() -> io::Result<()> {
     let kind = |result: io::Result<()>| result.unwrap_err().kind();
     let read = OpenOptions::new().read(true).open("/log/two").await?;
     assert_eq!(kind(read.write_at(0, Bytes::from_static(b"x")).await), io::ErrorKind::PermissionDenied);
-    assert_eq!(kind(read.write_synced_at(0, Bytes::from_static(b"x")).await), io::ErrorKind::PermissionDenied);
+    assert_eq!(
+        kind(read.write_synced_at(0, Bytes::from_static(b"x")).await),
+        io::ErrorKind::PermissionDenied
+    );
     assert_eq!(kind(OpenOptions::new().open("/log/two").await.map(drop)), io::ErrorKind::InvalidInput);
     assert_eq!(kind(fs::read("/log").await.map(drop)), io::ErrorKind::IsADirectory);
     assert_eq!(kind(fs::read("/none").await.map(drop)), io::ErrorKind::NotFound);

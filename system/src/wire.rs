@@ -107,10 +107,14 @@ pub fn encode<T: Serialize>(header: &T, blob: Bytes) -> Result<Encoded, WireErro
     // The header is written where it will be sent from, and what comes before it when its length is known.
     let mut head = Vec::with_capacity(room);
     head.resize(PREFIX_BYTES, 0);
-    let mut head =
-        postcard::to_extend(header, head).map_err(|error| WireError::Header(error.to_string()))?;
+    let mut head = postcard::to_extend(header, head).map_err(|error| WireError::Header(error.to_string()))?;
     let (prefix, header) = head.split_at_mut(PREFIX_BYTES);
-    write_prefix(prefix, checked("header", header.len(), HEADER_BYTES_MAX)?, blob_length, content_check(header, &blob));
+    write_prefix(
+        prefix,
+        checked("header", header.len(), HEADER_BYTES_MAX)?,
+        blob_length,
+        content_check(header, &blob),
+    );
     if joins {
         head.extend_from_slice(&blob);
         return Ok(Encoded { head: head.into(), blob: Bytes::new() });

@@ -210,7 +210,6 @@ impl Log {
         }
         Ok(())
     }
-
 }
 
 /// The highest slot that `record` is about.

@@ -75,7 +75,8 @@ impl Outlet {
 
     /// Sends what waits; has a task do it where there is no room now.
     fn send_on(&self, state: &mut State) {
-        let waits = state.sender.is_none() && state.poll_send(&mut Context::from_waker(Waker::noop())).is_pending();
+        let waits =
+            state.sender.is_none() && state.poll_send(&mut Context::from_waker(Waker::noop())).is_pending();
         if waits {
             let outlet = self.clone();
             state.sender = Some(task::spawn(poll_fn(move |context| {

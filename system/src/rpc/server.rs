@@ -126,11 +126,7 @@ where
 }
 
 /// The request of a frame; a ping is answered at once.
-fn incoming<Q, R>(
-    ask: Ask<Q>,
-    blob: Bytes,
-    outlet: &Outlet,
-) -> Result<Option<Incoming<Q, R>>, WireError> {
+fn incoming<Q, R>(ask: Ask<Q>, blob: Bytes, outlet: &Outlet) -> Result<Option<Incoming<Q, R>>, WireError> {
     let replier = |number| Replier { number, outlet: outlet.clone(), types: PhantomData };
     Ok(match ask {
         Ask::Ping => {

@@ -30,8 +30,7 @@ pub(super) fn head(number: u64, sealed: bool) -> Bytes {
 pub(super) fn batch(number: u64, offset: u64, synced: u64, records: &[Record]) -> Bytes {
     let mut bytes = Vec::with_capacity(BATCH_BYTES);
     bytes.resize(BATCH_HEAD_BYTES, 0);
-    let mut bytes =
-        postcard::to_extend(records, bytes).expect("records have no types that postcard lacks");
+    let mut bytes = postcard::to_extend(records, bytes).expect("records have no types that postcard lacks");
     let (mut head, payload) = bytes.split_at_mut(BATCH_HEAD_BYTES);
     head.put_u32_le(BATCH_MAGIC);
     head.put_u32_le(u32::try_from(payload.len()).expect("a group of records is far smaller"));

@@ -81,11 +81,7 @@ impl Peers {
 }
 
 /// Takes in what the other replicas send. Returns only where the port fails.
-pub(super) async fn listen(
-    listener: TcpListener,
-    replicas: u32,
-    replica: Shared,
-) -> io::Result<()> {
+pub(super) async fn listen(listener: TcpListener, replicas: u32, replica: Shared) -> io::Result<()> {
     rpc::listen(listener, move |incoming: Incoming<PeerFrame, ()>| {
         let PeerFrame { from, content } = incoming.request;
         if from >= replicas {

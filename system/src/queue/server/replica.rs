@@ -1,9 +1,9 @@
 //! One replica at work: the order, the state, the disk, peers and clients, joined. Does no I/O of its own, so that each
 //! event is dealt with at once and in full.
 
+use super::Settings;
 use super::clients::{Clients, Read, progress};
 use super::disk::{LogWork, Save};
-use super::Settings;
 use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
 use crate::queue::log::Snapshot;
