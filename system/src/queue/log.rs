@@ -201,13 +201,13 @@ impl Log {
         let batch = segment::batch(segment.number, self.end, self.synced, records);
         let end = self.end + batch.len() as u64;
         match self.durability {
-            Durability::Disk => self.file.write_synced_at(self.end, batch).await?,
+            Durability::Disk => {
+                self.file.write_synced_at(self.end, batch).await?;
+                self.synced = end;
+            }
             Durability::Memory => self.file.write_at(self.end, batch).await?,
         }
         self.end = end;
-        if self.durability == Durability::Disk {
-            self.synced = end;
-        }
         Ok(())
     }
 }

@@ -26,12 +26,12 @@ const GROUP: u32 = 0;
 const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 /// Entries below a snapshot that stay in memory for peers that lag a little.
 const KEPT_SLOTS: Slot = 500;
+/// The most time that one entry passes on: what nobody has an interest in need not be counted.
+const ELAPSED_MAX: Duration = Duration::from_nanos(BLOB_WINDOW_NS / 4);
 /// Room for an entry as most are.
 const ENTRY_BYTES: usize = 512;
 /// Values whose digests are remembered from when they were accepted to when they are chosen.
 const DIGESTS_KEPT: usize = 16;
-/// The most time that one entry passes on: what nobody has an interest in need not be counted.
-const ELAPSED_MAX: Duration = Duration::from_nanos(BLOB_WINDOW_NS / 4);
 
 /// One replica.
 pub(super) struct Replica {
