@@ -154,10 +154,29 @@ impl Damage {
                 self.longer_than(ns_max, "stood still", |inject| matches!(inject, Inject::Pause(_)))
             }
             Bound::Cut { ns_max } => self.longer_than(ns_max, "had bad links", |inject| {
-                matches!(inject, Inject::Cut(_) | Inject::Delay(_) | Inject::Loss(_))
+                inject.links().is_some()
+                    || matches!(
+                        inject,
+                        Inject::SwizzleClog(_)
+                            | Inject::NoNames(_)
+                            | Inject::StaleNames(_)
+                            | Inject::WrongNames(_)
+                    )
             }),
             Bound::Down { ns_max } => self.longer_than(ns_max, "were down", |inject| {
-                matches!(inject, Inject::Crash(_) | Inject::PowerLoss(_))
+                matches!(
+                    inject,
+                    Inject::Crash(_)
+                        | Inject::CrashLoop(_)
+                        | Inject::GracefulStop(_)
+                        | Inject::PowerLoss(_)
+                        | Inject::MainsLoss(_)
+                        | Inject::LostDisk(_)
+                        | Inject::DiskDeath(_)
+                        | Inject::StuckDisk(_)
+                        | Inject::FullDisk(_)
+                        | Inject::DiskError(_)
+                )
             }),
         }
     }
@@ -188,6 +207,8 @@ impl Damage {
             self.plan.nodes.iter().map(|node| (node.clock_drift_parts_per_million, node.name.clone()));
         let injected = self.injected().filter_map(|(nodes, _, inject)| match inject {
             Inject::ClockDrift(drift) => Some((drift.parts_per_million, nodes)),
+            // One that stands still loses all of its rate.
+            Inject::ClockFreeze(_) => Some((-1e6, nodes)),
             _ => None,
         });
         let past = always.chain(injected).find(|(drift, _)| drift.abs() > most);
@@ -198,7 +219,8 @@ impl Damage {
     fn injected(&self) -> impl Iterator<Item = (String, u64, &Inject)> {
         let began = self.faults.iter().filter_map(|fault| self.plan.faults.get(*fault));
         began.map(|fault| {
-            let length_ns = fault.end_ns.saturating_sub(fault.start_ns);
+            let window_ns = fault.end_ns.saturating_sub(fault.start_ns);
+            let length_ns = fault.after.as_ref().map_or(window_ns, |after| after.length_ns.min(window_ns));
             (fault.inject.targets().join(" and "), length_ns, &fault.inject)
         })
     }

@@ -69,6 +69,7 @@ fn faults() -> Vec<Fault> {
         name: format!("fault-{number}"),
         start_ns: 2_000_000_000,
         end_ns: 2_000_000_000 + length_ns,
+        after: None,
         shared: None,
         inject,
     };

@@ -8,7 +8,7 @@ mod sections;
 mod sign;
 mod story;
 
-pub(crate) use data::{Down, downs, groups};
+pub(crate) use data::{Down, downs, fault_times, groups};
 
 use crate::markup::{self, Markup};
 use crate::past::PastRun;

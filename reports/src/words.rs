@@ -41,12 +41,13 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         Fact::Boot { incarnation } => format!("up again (process {incarnation})"),
         Fact::Exit { cause } => format!("down ({cause})"),
         Fact::Panic { message } => format!("panic: {message}"),
-        Fact::DiskLoss { synced: true, .. } => "the disk is lost".to_owned(),
+        Fact::DiskLoss { synced: true, .. } => "synced data is lost or damaged".to_owned(),
         Fact::DiskLoss { unsynced_bytes, .. } => {
             format!("{unsynced_bytes} bytes written and not synced are lost")
         }
         Fact::Lead { ballot, .. } => format!("begins to lead (ballot {ballot})"),
         Fact::Note { text } => text.clone(),
+        Fact::SetOff { cause, .. } => format!("a fault is set off: {cause}"),
         other => {
             let fields = other.fields().into_iter().map(|(name, value)| format!(" {name} {value}"));
             format!("{}{}", other.word(), fields.collect::<String>())

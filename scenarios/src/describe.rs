@@ -1,15 +1,44 @@
 //! Plans in plain words.
 
+mod what;
+
 use sim::duration_text::readable as duration;
-use sim::fault::{Fault, Inject};
+use sim::fault::{Cause, Fault, Inject};
 use sim::plan::Plan;
 
 /// `fault` as one sentence: what goes wrong, where, from when to when, through what shared cause.
 pub fn fault(fault: &Fault) -> String {
     let they_share = if sharers(&fault.inject) > 1 { "they share " } else { "" };
     let shared = fault.shared.as_ref().map_or(String::new(), |domain| format!(" ({they_share}{domain})"));
+    let what = what::what(&fault.inject);
     let (from, to) = (duration(fault.start_ns), duration(fault.end_ns));
-    format!("{}{shared} from {from} to {to}", what(&fault.inject))
+    match &fault.after {
+        None => format!("{what}{shared} from {from} to {to}"),
+        Some(after) => {
+            let (delay, length) = (duration(after.delay_ns), duration(after.length_ns));
+            format!(
+                "{what}{shared} for {length}, {delay} after {}, between {from} and {to}",
+                cause(&after.event)
+            )
+        }
+    }
+}
+
+/// What sets a fault off, as the end of a sentence.
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::FaultStart(name) => format!("`{name}` begins"),
+        Cause::FaultEnd(name) => format!("`{name}` ends"),
+        Cause::Lead(role) => format!("a {role} node begins to lead"),
+        Cause::Exit(role) => format!("the process of a {role} node ends"),
+        Cause::Boot(role) => format!("the process of a {role} node starts again"),
+        Cause::Load(load) => format!(
+            "{:.0} % of the cores of a {} node have been busy for {}",
+            load.share * 100.0,
+            load.role,
+            duration(load.lasts_ns)
+        ),
+    }
 }
 
 /// What was drawn for a plan, one line a fault.
@@ -20,99 +49,7 @@ pub fn faults(plan: &Plan) -> Vec<String> {
 
 /// How many nodes the fault's domain is of: on links, those of one side.
 fn sharers(inject: &Inject) -> usize {
-    match inject {
-        Inject::Cut(cut) => cut.from.len(),
-        Inject::Delay(delay) => delay.from.len(),
-        Inject::Loss(loss) => loss.from.len(),
-        other => other.targets().len(),
-    }
-}
-
-fn what(inject: &Inject) -> String {
-    match inject {
-        Inject::PowerLoss(on) => format!("{} {} power", list(&on.nodes), verb(&on.nodes, "loses", "lose")),
-        Inject::Crash(on) => {
-            format!("{} {} killed", thing("process", &on.nodes), verb(&on.nodes, "is", "are"))
-        }
-        Inject::Pause(on) => {
-            format!("{} {} still", thing("process", &on.nodes), verb(&on.nodes, "stands", "stand"))
-        }
-        Inject::Cut(cut) => format!("nothing passes {}", link(&cut.from, &cut.to, cut.both_ways)),
-        Inject::Delay(delay) => {
-            let jitter = if delay.jitter_ns == 0 {
-                String::new()
-            } else {
-                format!(" to {}", duration(delay.by_ns + delay.jitter_ns))
-            };
-            format!(
-                "packets take {}{jitter} longer {}",
-                duration(delay.by_ns),
-                link(&delay.from, &delay.to, delay.both_ways)
-            )
-        }
-        Inject::Loss(loss) => {
-            format!(
-                "{:.3} % of packets are lost {}",
-                loss.probability * 100.0,
-                link(&loss.from, &loss.to, loss.both_ways)
-            )
-        }
-        Inject::SlowDisk(slow) => {
-            let are = verb(&slow.nodes, "is", "are");
-            format!("{} {are} {} times slower", thing("disk", &slow.nodes), slow.factor)
-        }
-        Inject::ClockStep(step) => {
-            let direction = if step.by_ns < 0 { "back" } else { "forward" };
-            format!(
-                "{} {} stepped {direction} by {}",
-                thing("wall clock", &step.nodes),
-                verb(&step.nodes, "is", "are"),
-                duration(step.by_ns.unsigned_abs())
-            )
-        }
-        Inject::ClockDrift(drift) => {
-            let gain = verb(&drift.nodes, "gains", "gain");
-            format!("{} {gain} {} µs a second", thing("clock", &drift.nodes), drift.parts_per_million)
-        }
-    }
-}
-
-fn link(from: &[String], to: &[String], both_ways: bool) -> String {
-    // Those on both sides keep their links among themselves, so that "a rack and all" is a rack and the others.
-    let within = from.iter().all(|node| to.contains(node));
-    let others: Vec<String> = to.iter().filter(|node| !(within && from.contains(node))).cloned().collect();
-    let to = &others;
-    if both_ways && (from.len() > 1 || to.len() > 1) {
-        format!("between {} on one side and {} on the other", list(from), list(to))
-    } else if both_ways {
-        format!("between {} and {}", list(from), list(to))
-    } else {
-        format!("from {} to {}", list(from), list(to))
-    }
-}
-
-/// `the disk of a`, `the disks of a and b`.
-fn thing(noun: &str, nodes: &[String]) -> String {
-    let plural = match nodes {
-        [_] | [] => "",
-        _ if noun.ends_with('s') => "es",
-        _ => "s",
-    };
-    format!("the {noun}{plural} of {}", list(nodes))
-}
-
-/// The verb of a sentence about `nodes`.
-fn verb<'a>(nodes: &[String], one: &'a str, many: &'a str) -> &'a str {
-    if nodes.len() > 1 { many } else { one }
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn list(names: &[String]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
+    inject.links().map_or_else(|| inject.targets().len(), |(from, _)| from.len())
 }
 
 #[cfg(test)]
@@ -126,7 +63,7 @@ mod tests {
 
     fn spell(inject: Inject) -> String {
         let (name, shared) = ("f".to_owned(), None);
-        fault(&Fault { name, start_ns: 20_500_000_000, end_ns: 30_000_000_000, shared, inject })
+        fault(&Fault { name, start_ns: 20_500_000_000, end_ns: 30_000_000_000, after: None, shared, inject })
     }
 
     #[test]
@@ -135,13 +72,20 @@ mod tests {
         let (name, shared) = ("f".to_owned(), Some("power=A".to_owned()));
         let inject = Inject::PowerLoss(on);
         assert_eq!(
-            fault(&Fault { name, start_ns: 20_500_000_400, end_ns: 30_000_000_000, shared, inject }),
+            fault(&Fault {
+                name,
+                start_ns: 20_500_000_400,
+                end_ns: 30_000_000_000,
+                after: None,
+                shared,
+                inject
+            }),
             "queue-1, queue-2 and queue-3 lose power (they share power=A) from 20.5s to 30s"
         );
         let (name, shared) = ("f".to_owned(), Some("power=A".to_owned()));
         let inject = Inject::PowerLoss(On { nodes: names(&["queue-1"]) });
         assert_eq!(
-            fault(&Fault { name, start_ns: 0, end_ns: 30_000_000_000, shared, inject }),
+            fault(&Fault { name, start_ns: 0, end_ns: 30_000_000_000, after: None, shared, inject }),
             "queue-1 loses power (power=A) from 0s to 30s"
         );
         let cut = Cut { from: names(&["queue-1"]), to: names(&["queue-2", "queue-3"]), both_ways: false };

@@ -1,22 +1,67 @@
 //! The kinds of fault as files write them: which targets and fields each has, of what type, within what bounds.
 //!
-//! One row a kind. A kind that `sim` has and that is missing here, or a row that `sim` does not understand, fails a test.
+//! One row a kind, in [`rows`]. A kind that `sim` has and that is missing there, or a row that `sim` does not understand,
+//! fails a test.
+
+mod rows;
+
+pub use rows::KINDS;
 
 use crate::value::{self, Between, Wrong};
 use sim::duration_text;
 use toml::de::DeValue;
 
 /// A kind of fault.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Kind {
     /// Its word: the key below `inject`.
     pub word: &'static str,
     /// What it does, in one sentence.
     pub why: &'static str,
+    /// The group that it belongs to, such as `disk`: what an open `inject` can name instead of kinds.
+    pub group: Group,
     /// What it hits.
     pub hits: Hits,
     /// Its fields besides its targets.
     pub fields: &'static [Field],
+}
+
+/// What kinds of fault have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Power.
+    Power,
+    /// Processes.
+    Process,
+    /// Links.
+    Network,
+    /// Disks.
+    Disk,
+    /// Clocks.
+    Clock,
+    /// Cores and memory.
+    Host,
+    /// Names.
+    Names,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Power, Self::Process, Self::Network, Self::Disk, Self::Clock, Self::Host, Self::Names];
+
+    /// Its word, as scenario files write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Power => "power",
+            Self::Process => "process",
+            Self::Network => "network",
+            Self::Disk => "disk",
+            Self::Clock => "clock",
+            Self::Host => "host",
+            Self::Names => "names",
+        }
+    }
 }
 
 /// What a kind of fault hits.
@@ -29,7 +74,7 @@ pub enum Hits {
 }
 
 /// A field of a kind of fault.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Field {
     /// Its key.
     pub name: &'static str,
@@ -41,10 +86,12 @@ pub struct Field {
     pub default: Option<FieldValue>,
     /// A value that makes sense, as a file writes it.
     pub example: &'static str,
+    /// What is drawn where a scenario leaves it open (`"any"`).
+    pub open: FieldValue,
 }
 
 /// What a field can be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FieldKind {
     /// A duration.
     Duration,
@@ -111,110 +158,6 @@ impl FieldValue {
         }
     }
 }
-
-const BOTH_WAYS: Field = Field {
-    name: "both-ways",
-    why: "whether packets from `to` to `from` are hit too",
-    kind: FieldKind::Flag,
-    default: Some(FieldValue::Flag(true)),
-    example: "both-ways = false",
-};
-
-/// All kinds of fault.
-pub const KINDS: &[Kind] = &[
-    Kind {
-        word: "power-loss",
-        why: "the hosts lose power: processes gone, unsynced writes kept, lost or torn; peers hear silence",
-        hits: Hits::Nodes,
-        fields: &[],
-    },
-    Kind {
-        word: "crash",
-        why: "the processes are killed; the hosts live on and reset their connections",
-        hits: Hits::Nodes,
-        fields: &[],
-    },
-    Kind {
-        word: "pause",
-        why: "the processes stand still, their hosts' kernels go on",
-        hits: Hits::Nodes,
-        fields: &[],
-    },
-    Kind { word: "cut", why: "no packet passes", hits: Hits::Links, fields: &[BOTH_WAYS] },
-    Kind {
-        word: "delay",
-        why: "packets take longer",
-        hits: Hits::Links,
-        fields: &[
-            BOTH_WAYS,
-            Field {
-                name: "by",
-                why: "added to every packet's latency",
-                kind: FieldKind::Duration,
-                default: None,
-                example: "by = \"200ms\"",
-            },
-            Field {
-                name: "jitter",
-                why: "added on top, evenly from 0 to this",
-                kind: FieldKind::Duration,
-                default: Some(FieldValue::Duration(Between { least: 0, most: 0 })),
-                example: "jitter = \"50ms\"",
-            },
-        ],
-    },
-    Kind {
-        word: "loss",
-        why: "packets are lost by chance",
-        hits: Hits::Links,
-        fields: &[
-            BOTH_WAYS,
-            Field {
-                name: "probability",
-                why: "the chance that a packet is lost",
-                kind: FieldKind::Number(0.0, 1.0),
-                default: None,
-                example: "probability = 0.01",
-            },
-        ],
-    },
-    Kind {
-        word: "slow-disk",
-        why: "every operation of the disk takes longer",
-        hits: Hits::Nodes,
-        fields: &[Field {
-            name: "factor",
-            why: "how many times longer",
-            kind: FieldKind::Number(1.0, 1e6),
-            default: None,
-            example: "factor = 10",
-        }],
-    },
-    Kind {
-        word: "clock-step",
-        why: "the wall clock is stepped at the start and back at the end",
-        hits: Hits::Nodes,
-        fields: &[Field {
-            name: "by",
-            why: "how far; with a minus, back",
-            kind: FieldKind::SignedDuration,
-            default: None,
-            example: "by = \"-2s\"",
-        }],
-    },
-    Kind {
-        word: "clock-drift",
-        why: "the clock runs at another rate",
-        hits: Hits::Nodes,
-        fields: &[Field {
-            name: "parts-per-million",
-            why: "added to the clock's rate: 200 gains 200 µs a second",
-            kind: FieldKind::Number(-999_999.0, 1e7),
-            default: None,
-            example: "parts-per-million = 200",
-        }],
-    },
-];
 
 /// The kind with this `word`.
 pub fn find(word: &str) -> Option<&'static Kind> {

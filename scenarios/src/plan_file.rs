@@ -61,11 +61,14 @@ pub fn write(plan: &Plan) -> String {
 }
 
 fn write_fault(text: &mut String, fault: &Fault) {
-    let Fault { name, start_ns, end_ns, shared, inject } = fault;
+    let Fault { name, start_ns, end_ns, after, shared, inject } = fault;
     text.push_str("\n[[fault]]\n");
     line(text, "name", name);
     line(text, "start", &duration_text::format(*start_ns));
     line(text, "end", &duration_text::format(*end_ns));
+    if let Some(after) = after {
+        line(text, "after", after);
+    }
     if let Some(shared) = shared {
         line(text, "shared", shared);
     }

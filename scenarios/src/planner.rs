@@ -2,12 +2,12 @@
 
 use crate::diagnostics::{nearest, one_of};
 use crate::error::ScenarioError;
-use crate::kinds::FieldValue;
-use crate::scenario::{FaultSpec, Injection, Scenario, Targets, Variant};
+use crate::kinds::{FieldValue, Kind};
+use crate::scenario::{FaultSpec, Harm, Injection, Scenario, Targets, Variant, When};
 use crate::target::{Resolved, Target, draw_duration, draw_number, draw_whole};
 use crate::value::Between;
 use serde::Deserialize as _;
-use sim::fault::{Fault, Inject};
+use sim::fault::{After, Fault, Inject};
 use sim::plan::{NodePlan, PLAN_VERSION, Plan, Workload};
 use sim::rng::Stream;
 use sim::stack::Stack;
@@ -99,12 +99,33 @@ fn draw(fault: &FaultSpec, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> V
 
 fn draw_one(fault: &FaultSpec, name: String, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> Fault {
     let stream = |what: &str| Stream::named(seed, &format!("faults/{name}/{what}"));
-    let start_ns = draw_duration(&fault.at_ns, &mut stream("at"));
     let length_ns = draw_duration(&fault.length_ns, &mut stream("for")).max(1);
-    let (inject, shared) = inject(&fault.injection, nodes, stream);
-    // The run's end heals everything, so no fault may last longer.
-    let end_ns = start_ns.saturating_add(length_ns).min(duration_ns);
-    Fault { name, start_ns, end_ns, shared, inject }
+    let (inject, shared) = match &fault.harm {
+        Harm::One(injection) => inject(injection, nodes, stream),
+        Harm::Open(kinds) => {
+            let mixed = mix(kinds, |kind| Stream::named(seed, &format!("faults/{}/mix/{kind}", fault.name)));
+            let kind = *stream("kind").pick(&mixed).expect("a mix has a kind");
+            inject(&Injection::open(kind), nodes, stream)
+        }
+    };
+    let (start_ns, end_ns, after) = match &fault.when {
+        When::At(at_ns) => {
+            let start_ns = draw_duration(at_ns, &mut stream("at"));
+            // The run's end heals everything, so no fault may last longer.
+            (start_ns, start_ns.saturating_add(length_ns).min(duration_ns), None)
+        }
+        When::After { event, delay_ns } => {
+            let delay_ns = draw_duration(delay_ns, &mut stream("delay"));
+            (0, duration_ns, Some(After { event: event.clone(), delay_ns, length_ns }))
+        }
+    };
+    Fault { name, start_ns, end_ns, after, shared, inject }
+}
+
+/// The kinds that a seed leaves on: each with a chance of a half, all where that leaves none.
+fn mix(kinds: &[&'static Kind], stream: impl Fn(&str) -> Stream) -> Vec<&'static Kind> {
+    let on: Vec<&'static Kind> = kinds.iter().copied().filter(|kind| stream(kind.word).chance(0.5)).collect();
+    if on.is_empty() { kinds.to_vec() } else { on }
 }
 
 fn inject(

@@ -1,11 +1,14 @@
 //! Scenarios: TOML files with a topology, a workload, faults with choices still open, and what is expected.
 
+mod cause;
 mod faults;
 mod nodes;
 mod overlay;
 mod topology;
 
-pub use faults::{FaultSpec, Injection, Targets};
+pub use cause::When;
+pub(crate) use faults::ANY;
+pub use faults::{FaultSpec, Harm, Injection, Targets};
 pub(crate) use nodes::{CORES_MAX, DRIFT_MAX, MEMORY_MAX_BYTES, NODES_MAX, check_kind, expand};
 pub use nodes::{Placement, RoleChange, RoleNodes};
 pub(crate) use overlay::overlay;

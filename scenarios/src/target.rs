@@ -1,16 +1,15 @@
 //! What a scenario's fault hits: a domain, some nodes, a role, whoever leads. Choices are drawn when a plan is made.
 
 use crate::diagnostics::{Diagnostic, nearest, one_of};
+use crate::scenario::ANY;
 use crate::section::Section;
 use crate::value::{self, Between, Wrong};
+use sim::fault::{LEADER_OF, WHERE_IT_HAPPENED};
 use sim::plan::{CLIENT_ROLE, NodePlan};
 use sim::rng::Stream;
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::DeValue;
-
-/// How plans name the node of `role` that led last.
-pub(crate) const LEADER_PREFIX: &str = "leader of ";
 
 /// What a fault hits, with choices still open.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +38,10 @@ pub enum Target {
     Any(Between<u64>),
     /// Every node.
     All,
+    /// Whatever is drawn: one node, some of a role, a domain.
+    Open,
+    /// The other side of links whose one side is open: mostly every node, else as [`Target::Open`].
+    OpenPeers,
 }
 
 /// The nodes that a target came to stand for.
@@ -49,7 +52,7 @@ pub(crate) struct Resolved {
     pub(crate) shared: Option<String>,
 }
 
-const KEYS: [&str; 5] = ["domain", "nodes", "role", "leader-of", "any"];
+const KEYS: [&str; 6] = ["domain", "nodes", "role", "leader-of", "any", "target"];
 
 impl Target {
     /// The target that the keys of `section` say, the fault's own table; a problem where none or two do.
@@ -96,6 +99,8 @@ impl Target {
         match key {
             "domain" => domain(&value::text(value)?),
             "nodes" => Ok(Self::Nodes(value::texts(value)?)),
+            "target" if value.as_str() == Some(ANY) => Ok(Self::Open),
+            "target" => Err(Wrong::expected("`any`")),
             "role" => Ok(Self::Role { role: value::text(value)?, count: None }),
             "leader-of" => Ok(Self::LeaderOf(value::text(value)?)),
             _ => Ok(Self::Any(value::wholes(1, 10_000)(value)?)),
@@ -127,7 +132,7 @@ impl Target {
             Ok(target) => Some(Spanned::new(item.span(), target)),
             Err(_) => {
                 let wrong = Wrong::expected("a target").help(
-                    "a target is `role=queue`, `domain=power=A` or `power=A`, `node=queue-1`, `leader-of=queue`, `any=2` or `all`",
+                    "a target is `role=queue`, `domain=power=A` or `power=A`, `node=queue-1`, `leader-of=queue`, `any=2`, `any` or `all`",
                 );
                 section.wrong(key, item, wrong);
                 None
@@ -137,8 +142,11 @@ impl Target {
 
     fn of_text(text: &str) -> Result<Self, Wrong> {
         let wrong = || Wrong::expected("a target");
-        if text == "all" {
-            return Ok(Self::All);
+        match text {
+            "all" => return Ok(Self::All),
+            ANY => return Ok(Self::Open),
+            WHERE_IT_HAPPENED => return Ok(Self::Nodes(vec![text.to_owned()])),
+            _ => {}
         }
         let (key, rest) = text.split_once('=').ok_or_else(wrong)?;
         match key {
@@ -167,14 +175,19 @@ impl Target {
                     _ => Ok(()),
                 }
             }
-            Self::LeaderOf(role) => check_planned(&format!("{LEADER_PREFIX}{role}"), nodes),
+            Self::LeaderOf(role) => check_planned(&format!("{LEADER_OF}{role}"), nodes),
             Self::Any(count) => {
                 let there = u64::try_from(nodes.iter().filter(|node| !node.is_client()).count()).unwrap_or(0);
                 let enough = count.most <= there;
                 enough.then_some(()).ok_or_else(|| (format!("there are only {there} nodes"), Vec::new()))
             }
-            Self::All => Ok(()),
+            Self::All | Self::Open | Self::OpenPeers => Ok(()),
         }
+    }
+
+    /// Whether it is the node on which happened what set the fault off.
+    pub(crate) fn is_where_it_happened(&self) -> bool {
+        matches!(self, Self::Nodes(names) if names.iter().any(|name| name == WHERE_IT_HAPPENED))
     }
 
     /// The nodes among `nodes` that it stands for; `stream` gives each choice a stream of its own.
@@ -185,8 +198,11 @@ impl Target {
         let alone = |nodes| Resolved { nodes, shared: None };
         match self {
             Self::Nodes(names) => alone(names.clone()),
-            Self::LeaderOf(role) => alone(vec![format!("{LEADER_PREFIX}{role}")]),
+            Self::LeaderOf(role) => alone(vec![format!("{LEADER_OF}{role}")]),
             Self::All => alone(names(&|_| true)),
+            Self::Open => open(nodes, &stream).resolve(nodes, stream),
+            Self::OpenPeers if stream("peers").chance(ALL_PEERS) => alone(names(&|_| true)),
+            Self::OpenPeers => open(nodes, &stream).resolve(nodes, stream),
             Self::Any(count) => alone(some_of(names(&|node| !node.is_client()), count, &stream)),
             Self::Role { role, count } => {
                 let all = names(&|node| node.role == *role);
@@ -220,6 +236,27 @@ impl Target {
             }
         }
     }
+}
+
+/// The chance that the other side of a link fault that is open is every node.
+const ALL_PEERS: f64 = 0.6;
+
+/// A target drawn among all: in equal parts a node, some nodes of a role, and what shares a domain.
+fn open(nodes: &[NodePlan], stream: &impl Fn(&str) -> Stream) -> Target {
+    let serving = || nodes.iter().filter(|node| !node.is_client());
+    let roles: BTreeSet<&str> = serving().map(|node| node.role.as_str()).collect();
+    let kinds: BTreeSet<&str> = serving().flat_map(|node| node.domains.keys()).map(String::as_str).collect();
+    let (roles, kinds): (Vec<&str>, Vec<&str>) = (roles.into_iter().collect(), kinds.into_iter().collect());
+    let sort = stream("sort").below(0..3);
+    if let (1, Some(role)) = (sort, stream("role").pick(&roles)) {
+        let there = serving().filter(|node| node.role == **role).count();
+        let count = Between { least: 1, most: u64::try_from(there).unwrap_or(u64::MAX) };
+        return Target::Role { role: (*role).to_owned(), count: Some(count) };
+    }
+    if let (2, Some(kind)) = (sort, stream("kind").pick(&kinds)) {
+        return Target::Domain { kind: (*kind).to_owned(), value: None, fraction: None };
+    }
+    Target::Any(Between::exactly(1))
 }
 
 /// A number of `range`, with few decimals, so that people can read plans.
@@ -270,7 +307,7 @@ fn domain(text: &str) -> Result<Target, Wrong> {
 }
 
 fn check_node(name: &str, nodes: &[NodePlan]) -> Result<(), (String, Vec<String>)> {
-    if nodes.iter().any(|node| node.name == name) {
+    if name == WHERE_IT_HAPPENED || nodes.iter().any(|node| node.name == name) {
         return Ok(());
     }
     let near = nearest(name, nodes.iter().map(|node| node.name.as_str()));
@@ -285,7 +322,7 @@ fn choices(nodes: &[NodePlan]) -> String {
 }
 
 /// How many nodes have `role`.
-fn check_role(role: &str, nodes: &[NodePlan]) -> Result<u64, (String, Vec<String>)> {
+pub(crate) fn check_role(role: &str, nodes: &[NodePlan]) -> Result<u64, (String, Vec<String>)> {
     let there = nodes.iter().filter(|node| node.role == role).count();
     if there == 0 {
         let roles: BTreeSet<&str> = nodes.iter().map(|node| node.role.as_str()).collect();
@@ -329,7 +366,7 @@ fn check_domain(kind: &str, value: Option<&str>, nodes: &[NodePlan]) -> Result<(
 
 /// Whether `name` may stand among a plan's targets: a node, or the leader of a role that there is.
 pub(crate) fn check_planned(name: &str, nodes: &[NodePlan]) -> Result<(), (String, Vec<String>)> {
-    match name.strip_prefix(LEADER_PREFIX) {
+    match name.strip_prefix(LEADER_OF) {
         Some(CLIENT_ROLE) => Err(("clients have no leader".to_owned(), Vec::new())),
         Some(role) => check_role(role, nodes).map(drop),
         None => check_node(name, nodes),

@@ -10,6 +10,7 @@ pub mod fs;
 mod kernel;
 mod limits;
 pub mod memory;
+mod names;
 pub mod net;
 pub mod node;
 mod panics;

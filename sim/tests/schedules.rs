@@ -10,7 +10,9 @@ mod harness;
 use bytes::Bytes;
 use harness::{note, plan, run};
 use proptest::prelude::*;
-use sim::fault::{ClockDrift, ClockStep, Cut, Delay, Fault, Inject, Loss, On};
+use sim::fault::{
+    Chance, ClockDrift, ClockStep, Corrupt, Cut, Delay, Fault, Flap, Inject, Links, Loss, On, Reorder,
+};
 use sim::history::{Event, Fact};
 use sim::net::{TcpListener, TcpStream};
 use sim::plan::{DiskPlan, Plan};
@@ -38,6 +40,7 @@ fn harm() -> impl Strategy<Value = Inject> {
         2 => any::<bool>().prop_map(|both_ways| (1, both_ways, 0.0)),
         2 => (any::<bool>(), 0.0..0.9).prop_map(|(both_ways, probability)| (2, both_ways, probability)),
         1 => Just((3, false, 0.0)),
+        3 => (4..9, any::<bool>(), 0.0..0.9),
     ];
     (ends, kind, 0..2 * SECOND, 0..SECOND).prop_map(
         |((from, to), (kind, both_ways, probability), by_ns, jitter_ns)| {
@@ -46,7 +49,12 @@ fn harm() -> impl Strategy<Value = Inject> {
                 0 => Inject::Cut(Cut { from, to, both_ways }),
                 1 => Inject::Delay(Delay { from, to, both_ways, by_ns, jitter_ns }),
                 2 => Inject::Loss(Loss { from, to, both_ways, probability }),
-                _ => Inject::Pause(On { nodes }),
+                3 => Inject::Pause(On { nodes }),
+                4 => Inject::Flap(Flap { from, to, both_ways, down_ns: by_ns / 4, up_ns: jitter_ns }),
+                5 => Inject::Clog(Links { from, to, both_ways }),
+                6 => Inject::Duplicate(Chance { from, to, both_ways, probability }),
+                7 => Inject::Reorder(Reorder { from, to, both_ways, probability, by_ns }),
+                _ => Inject::Corrupt(Corrupt { from, to, both_ways, probability, undetected: 0.0 }),
             }
         },
     )
@@ -57,6 +65,7 @@ fn faults(schedule: &[((u64, u64), Inject)]) -> Vec<Fault> {
         name: format!("fault-{number}"),
         start_ns: start_ms * MILLISECOND,
         end_ns: (start_ms + lasts_ms) * MILLISECOND,
+        after: None,
         shared: None,
         inject: inject.clone(),
     };

@@ -83,7 +83,7 @@ fn plan(faults: Vec<Fault>) -> Plan {
 
 fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
     let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
-    Fault { name: "fault-1".to_owned(), start_ns, end_ns, shared: None, inject }
+    Fault { name: "fault-1".to_owned(), start_ns, end_ns, after: None, shared: None, inject }
 }
 
 fn on_server() -> On {

@@ -3,7 +3,7 @@
 //! Groups of nodes are its processes and nodes its threads; faults and requests are asynchronous slices, what happens
 //! on a node is a slice of at most a microsecond, and a flow leads from each step of a request to those it led to.
 
-use crate::page::{Down, downs, groups};
+use crate::page::{Down, downs, fault_times, groups};
 use crate::past::PastRun;
 use crate::ways::{Follower, Place, id_of, is_a_turn};
 use crate::words::sentence;
@@ -76,14 +76,16 @@ impl Trace<'_> {
     }
 
     fn faults(&mut self) {
-        for fault in &self.run.plan.faults {
+        let times = fault_times(self.run);
+        for (index, fault) in (0..).zip(&self.run.plan.faults) {
+            let Some((start_ns, end_ns)) = times.get(&index) else { continue };
             let args = json!({"what": describe::fault(fault), "shared": fault.shared});
             let id = format!("fault/{}", fault.name);
             let line = |phase: &str, at_ns| {
                 json!({"ph": phase, "cat": "fault", "id": id, "name": fault.name, "pid": FAULTS, "tid": 1, "ts": microseconds(at_ns),
                     "args": args})
             };
-            let (begin, end) = (line("b", fault.start_ns), line("e", fault.end_ns));
+            let (begin, end) = (line("b", *start_ns), line("e", *end_ns));
             self.add(&begin);
             self.add(&end);
         }

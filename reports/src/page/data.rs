@@ -3,6 +3,7 @@
 use super::Page;
 use crate::ledger::Ledger;
 use crate::measures::{latencies, percentile};
+use crate::past::PastRun;
 use crate::ways::{Follower, id_of, is_a_turn};
 use crate::words;
 use invariants::LAWS;
@@ -201,20 +202,52 @@ fn laws<'a>(page: &'a Page<'a>) -> Vec<LawData<'a>> {
     laws
 }
 
-fn faults(page: &Page<'_>) -> Vec<FaultData> {
-    let mut lanes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for event in page.run.events() {
-        if let Fact::FaultStart { fault, nodes } = &event.fact {
-            lanes.insert(*fault, nodes.iter().map(|node| node.0).collect());
+/// When each fault of the run began and ended, by its place in the plan; those that did not begin are missing.
+pub(crate) fn fault_times(run: &PastRun) -> BTreeMap<u32, (u64, u64)> {
+    let mut times: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for event in run.events() {
+        match event.fact {
+            Fact::FaultStart { fault, .. } => drop(times.insert(fault, (event.at_ns, run.capsule.sim_ns))),
+            Fact::FaultEnd { fault } => {
+                if let Some((_, end_ns)) = times.get_mut(&fault) {
+                    *end_ns = event.at_ns;
+                }
+            }
+            _ => {}
         }
     }
-    let data = |(index, fault): (u32, &sim::fault::Fault)| FaultData {
-        name: fault.name.clone(),
-        words: describe::fault(fault),
-        kind: fault.inject.word(),
-        start_ns: fault.start_ns,
-        end_ns: fault.end_ns,
-        lanes: lanes.remove(&index).unwrap_or_default(),
+    times
+}
+
+fn faults(page: &Page<'_>) -> Vec<FaultData> {
+    let mut lanes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut causes: BTreeMap<u32, String> = BTreeMap::new();
+    for event in page.run.events() {
+        match &event.fact {
+            Fact::FaultStart { fault, nodes } => {
+                lanes.insert(*fault, nodes.iter().map(|node| node.0).collect());
+            }
+            Fact::SetOff { fault, cause, .. } => drop(causes.insert(*fault, cause.clone())),
+            _ => {}
+        }
+    }
+    let times = fault_times(page.run);
+    let data = |(index, fault): (u32, &sim::fault::Fault)| {
+        let words = describe::fault(fault);
+        let planned = (fault.start_ns, fault.end_ns);
+        let (start_ns, end_ns) = times.get(&index).copied().unwrap_or(planned);
+        FaultData {
+            name: fault.name.clone(),
+            words: match causes.remove(&index) {
+                Some(cause) => format!("{words}: set off when {cause}"),
+                None if fault.after.is_some() => format!("{words}: nothing set it off"),
+                None => words,
+            },
+            kind: fault.inject.word(),
+            start_ns,
+            end_ns,
+            lanes: lanes.remove(&index).unwrap_or_default(),
+        }
     };
     (0..).zip(&page.run.plan.faults).map(data).collect()
 }

@@ -6,7 +6,7 @@ use super::harm;
 use super::models::{HOURS_PER_YEAR, binomial, real};
 use scenarios::ScenarioError;
 use scenarios::planner;
-use scenarios::scenario::{FaultSpec, Scenario, Targets};
+use scenarios::scenario::{FaultSpec, Harm, Scenario, Targets, When};
 use scenarios::target::Target;
 use scenarios::value::Between;
 use sim::fault::Fault;
@@ -215,7 +215,8 @@ impl<'a> Strata<'a> {
         let mut plan = planner::plan(&self.world(topology), self.stack, None, seed, &[])?;
         let inject = sim::fault::Inject::PowerLoss(sim::fault::On { nodes: nodes.to_vec() });
         let (start_ns, end_ns) = (run.at_ns, run.at_ns + run.fault_ns);
-        plan.faults = vec![Fault { name: "set".to_owned(), start_ns, end_ns, shared: None, inject }];
+        plan.faults =
+            vec![Fault { name: "set".to_owned(), start_ns, end_ns, after: None, shared: None, inject }];
         Ok(plan)
     }
 
@@ -249,11 +250,11 @@ impl<'a> Strata<'a> {
         scenario.faults = vec![FaultSpec {
             name: event.name.clone(),
             why: None,
-            at_ns: Between::exactly(run.at_ns),
+            when: When::At(Between::exactly(run.at_ns)),
             length_ns: Between::exactly(run.fault_ns),
             chance: 1.0,
             times: Between::exactly(1),
-            injection: place.injection.clone(),
+            harm: Harm::One(place.injection.clone()),
         }];
         planner::plan(&scenario, self.stack, None, seed, &[])
     }
@@ -301,6 +302,7 @@ impl<'a> Strata<'a> {
                 name: format!("coincidence-{}", place + 1),
                 start_ns: run.at_ns + run.fault_ns / 4 * place / u64::from(down),
                 end_ns: run.at_ns + run.fault_ns,
+                after: None,
                 shared: None,
                 inject: harm::only(&fault.inject, std::slice::from_ref(node)),
             });
@@ -371,7 +373,7 @@ fn is_open(place: &Place) -> bool {
         Target::Nodes(_) | Target::LeaderOf(_) | Target::All => false,
         Target::Domain { value, fraction, .. } => value.is_none() || fraction.is_some(),
         Target::Role { count, .. } => count.is_some(),
-        Target::Any(_) => true,
+        Target::Any(_) | Target::Open | Target::OpenPeers => true,
     };
     match &place.injection.targets {
         Targets::On(target) => drawn(target),

@@ -9,14 +9,16 @@ use crate::scenario::{
     check_kind, check_requests, expectations, objectives, overlay, settings, text_of,
 };
 use crate::section::{self, Log, Section, unknown};
-use crate::target::check_planned;
+use crate::target::{check_planned, check_role};
 use crate::value::{self, Wrong};
+use serde::Deserialize as _;
 use sim::duration_text;
-use sim::fault::{Fault, Inject};
+use sim::fault::{After, Cause, Fault, Inject, WHERE_IT_HAPPENED};
 use sim::plan::{CLIENT_ROLE, NodePlan, PLAN_VERSION, Plan, Workload};
 use sim::stack::Stack;
 use std::collections::BTreeMap;
 use toml::Spanned;
+use toml::de::DeValue;
 
 /// Reads the plan of a file for `stack`; `origin` names the file in messages.
 ///
@@ -259,6 +261,8 @@ fn fault(
             section.log.push(problem.help("end it earlier, or raise `duration`"));
         }
     }
+    let after = section.get("after", |value| after(value, nodes));
+    let after_is_wrong = section.raw("after").is_some() && after.is_none();
     let shared = section.get("shared", |value| {
         let text = value::text(value)?;
         let pair = text.split_once('=').is_some_and(|(kind, value)| !kind.is_empty() && !value.is_empty());
@@ -269,13 +273,52 @@ fn fault(
     }
     let inject = section.section("inject", "hogwash").and_then(|inner| inject(&inner, nodes));
     section.finish();
+    if let (Some(inject), None) = (&inject, &after)
+        && inject.targets().contains(&WHERE_IT_HAPPENED)
+        && !after_is_wrong
+    {
+        let place = section.place.clone().unwrap_or_default();
+        let title = format!("`{WHERE_IT_HAPPENED}` is nowhere");
+        section.log.push(Diagnostic::new(place, title, "nothing sets the fault off: it begins at a time"));
+    }
+    if after_is_wrong {
+        return None;
+    }
     Some(Fault {
         name: name?.into_inner(),
         start_ns: start?.into_inner(),
         end_ns: end?.into_inner(),
+        after: after.map(Spanned::into_inner),
         shared: shared.map(Spanned::into_inner),
         inject: inject?,
     })
+}
+
+/// What sets a fault off. Its cause may be a fault that the plan has no more: nothing sets it off then.
+fn after(value: &DeValue<'_>, nodes: &[NodePlan]) -> Result<After, Wrong> {
+    let spanned = Spanned::new(0..0, value.clone());
+    let after = After::deserialize(toml::de::ValueDeserializer::from(spanned)).map_err(|error| {
+        Wrong::expected(format!(
+            "what sets a fault off, as in `{{ event = {{ lead = \"queue\" }}, delay = \"1s\", length = \"5s\" }}` ({})",
+            error.message()
+        ))
+    })?;
+    let role = match &after.event {
+        Cause::FaultStart(_) | Cause::FaultEnd(_) => None,
+        Cause::Lead(role) | Cause::Exit(role) | Cause::Boot(role) => Some(role),
+        Cause::Load(load) if !(0.0..=1.0).contains(&load.share) => {
+            return Err(Wrong::expected("a share of the cores from 0 to 1"));
+        }
+        Cause::Load(load) => Some(&load.role),
+    };
+    if let Some(role) = role {
+        check_role(role, nodes)
+            .map_err(|(wrong, _)| Wrong::expected(format!("a role that has nodes ({wrong})")))?;
+    }
+    if after.length_ns == 0 || after.length_ns > DURATION_MAX_NS || after.delay_ns > DURATION_MAX_NS {
+        return Err(Wrong::expected("a length above 0s, and times within what a run can last"));
+    }
+    Ok(after)
 }
 
 fn inject(section: &Section<'_>, nodes: &[NodePlan]) -> Option<Inject> {

@@ -4,9 +4,8 @@ use super::{Event, Size, Tester};
 use crate::kinds::{self, FieldKind, Hits, Kind};
 use crate::planner::inject_of;
 use crate::store::Broken;
-use crate::target::LEADER_PREFIX;
 use sim::duration_text;
-use sim::fault::{Fault, Inject};
+use sim::fault::{Fault, Inject, LEADER_OF, WHERE_IT_HAPPENED};
 use sim::history::Id;
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Plan};
 use sim::stack::Stack;
@@ -158,12 +157,13 @@ impl Shrinking<'_, '_> {
 
     fn shorter(&self, index: usize) -> Vec<Plan> {
         let fault = &self.plan.faults[index];
-        let length_ns = fault.end_ns - fault.start_ns;
+        let length_ns = match &fault.after {
+            None => fault.end_ns - fault.start_ns,
+            Some(after) => after.length_ns,
+        };
         let shorter = [64, 8, 2].map(|parts| (length_ns / parts).div_ceil(MILLISECOND) * MILLISECOND);
         let shorter = shorter.into_iter().filter(|shorter| *shorter < length_ns);
-        shorter
-            .map(|shorter| with_times(&self.plan, index, fault.start_ns, fault.start_ns + shorter))
-            .collect()
+        shorter.map(|shorter| with_length(&self.plan, index, shorter)).collect()
     }
 
     /// Clients that have nothing to do. Each client's rate stays to the bit, or the run says that it did not.
@@ -218,16 +218,20 @@ impl Shrinking<'_, '_> {
     /// The run as short as its faults and requests let it be, and times that are easy to read. Never a shorter drain: any
     /// stack fails to drain in no time.
     fn times(&mut self) {
-        let last_fault_ns = self.plan.faults.iter().map(|fault| fault.end_ns).max().unwrap_or(0);
+        let timed = self.plan.faults.iter().filter(|fault| fault.after.is_none());
+        let last_fault_ns = timed.map(|fault| fault.end_ns).max().unwrap_or(0);
         let last_request_ns = last_operation_ns(&self.plan);
         let least_ns = last_fault_ns.max(last_request_ns + 1).div_ceil(SECOND) * SECOND;
         if least_ns < self.plan.duration_ns {
             let middle_ns = (least_ns + self.plan.duration_ns) / 2 / SECOND * SECOND;
-            let shorter = |duration_ns| Plan { duration_ns, ..self.plan.clone() };
+            let shorter = |duration_ns| with_duration(&self.plan, duration_ns);
             self.take("the run's length", vec![shorter(least_ns), shorter(middle_ns.max(least_ns))]);
         }
         for index in 0..self.plan.faults.len() {
             let Fault { start_ns, end_ns, .. } = self.plan.faults[index];
+            if self.plan.faults[index].after.is_some() {
+                continue;
+            }
             let rounded = [SECOND, 100 * MILLISECOND].map(|unit| {
                 let (start_ns, end_ns) = (start_ns / unit * unit, end_ns.div_ceil(unit) * unit);
                 with_times(&self.plan, index, start_ns, end_ns.min(self.plan.duration_ns))
@@ -282,8 +286,9 @@ fn with_nodes(plan: &Plan, kept: &[NodePlan]) -> Option<Plan> {
     if kept.is_empty() || (plan.workload.clients > 0 && !kept.iter().any(NodePlan::is_client)) {
         return None;
     }
-    let stays = |name: &String| match name.strip_prefix(LEADER_PREFIX) {
+    let stays = |name: &String| match name.strip_prefix(LEADER_OF) {
         Some(role) => roles.contains(role),
+        None if name == WHERE_IT_HAPPENED => true,
         None => names.contains(name.as_str()),
     };
     let faults = plan.faults.iter().map(|fault| {
@@ -305,6 +310,25 @@ fn with_nodes(plan: &Plan, kept: &[NodePlan]) -> Option<Plan> {
 fn with_times(plan: &Plan, index: usize, start_ns: u64, end_ns: u64) -> Plan {
     let mut plan = plan.clone();
     (plan.faults[index].start_ns, plan.faults[index].end_ns) = (start_ns, end_ns);
+    plan
+}
+
+fn with_length(plan: &Plan, index: usize, length_ns: u64) -> Plan {
+    let mut plan = plan.clone();
+    let fault = &mut plan.faults[index];
+    match &mut fault.after {
+        None => fault.end_ns = fault.start_ns + length_ns,
+        Some(after) => after.length_ns = length_ns,
+    }
+    plan
+}
+
+/// The plan over sooner; faults that wait for their cause wait no longer than that.
+fn with_duration(plan: &Plan, duration_ns: u64) -> Plan {
+    let mut plan = Plan { duration_ns, ..plan.clone() };
+    for fault in plan.faults.iter_mut().filter(|fault| fault.after.is_some()) {
+        fault.end_ns = fault.end_ns.min(duration_ns);
+    }
     plan
 }
 

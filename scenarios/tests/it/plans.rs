@@ -101,7 +101,14 @@ fn plans() -> impl Strategy<Value = Plan> {
                     .enumerate()
                     .map(|(index, (start_ns, length, inject, shared))| {
                         let end_ns = start_ns + 1 + length % (duration_ns - start_ns);
-                        Fault { name: format!("fault {index}"), start_ns, end_ns, shared, inject }
+                        Fault {
+                            name: format!("fault {index}"),
+                            start_ns,
+                            end_ns,
+                            after: None,
+                            shared,
+                            inject,
+                        }
                     })
                     .collect(),
             })

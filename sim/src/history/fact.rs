@@ -111,6 +111,17 @@ facts! {
         text: String
     }
 
+    /// Something that happened set a fault off; it begins a while later.
+    SetOff = 11 "set-off" {
+        /// Its place in the plan.
+        fault: u32,
+        /// The number of the event that did it, in this history, counting from 0; of load, which is no event, the number
+        /// of the last one before.
+        event: u64,
+        /// What it was, in words.
+        cause: String
+    }
+
     /// A client sent a request (again, where `attempt` is above 1).
     Submit = 20 "submit" {
         /// The request.

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -40,6 +41,8 @@ pub(crate) struct Host {
     tasks: Mutex<Tasks>,
     none_left: Notify,
     ended: watch::Sender<Option<Down>>,
+    /// Whether it was asked to stop.
+    asked: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -60,7 +63,8 @@ impl Host {
     ) -> Arc<Self> {
         let cores = Arc::new(Semaphore::new(plan.cores.max(1) as usize));
         let (tasks, none_left, (ended, _)) = (Mutex::default(), Notify::new(), watch::channel(None));
-        Arc::new(Self { plan, number, site, files, cores, record, tasks, none_left, ended })
+        let (asked, _) = watch::channel(false);
+        Arc::new(Self { plan, number, site, files, cores, record, tasks, none_left, ended, asked })
     }
 
     /// Adds what happened on the node to its record.
@@ -108,6 +112,20 @@ impl Host {
         let mut ended = self.ended.subscribe();
         let cause = ended.wait_for(Option::is_some).await.map(|cause| *cause);
         cause.ok().flatten().expect("the sender is this host's, which is borrowed")
+    }
+
+    /// Asks the process to stop, and waits for its end as long as `grace`. One that does not listen is not waited for.
+    pub(crate) async fn ask_to_stop(&self, grace: Duration) {
+        if self.asked.receiver_count() > 0 {
+            self.asked.send_replace(true);
+            let _ = super::time::timeout(grace, self.ended()).await;
+        }
+    }
+
+    /// Waits until the process is asked to stop.
+    pub(crate) async fn asked_to_stop(&self) {
+        // An error would be the end of this host, which is borrowed.
+        let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
     }
 
     /// Ends all tasks and waits until they are gone, with their sockets and files.

@@ -30,6 +30,12 @@ pub fn abort() {
     host::current().end(Down::Abort);
 }
 
+/// Waits until this process is asked to stop, as by SIGTERM. It is then given a while to finish what it has under way and
+/// to return; one that takes too long is killed.
+pub async fn stopping() {
+    host::current().asked_to_stop().await;
+}
+
 /// Monotonic time in nanoseconds and the node of the current task; none outside a process. For logs.
 pub fn stamp() -> Option<(u64, String)> {
     host::try_current().map(|host| (time::now_ns(), host.plan.name.clone()))

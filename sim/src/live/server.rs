@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 
 /// How long a process that ended by itself takes to be started again.
 const SUPERVISOR_DELAY: Duration = Duration::from_secs(1);
+/// How long a process that listens may take to stop when it is asked to.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long tasks that never wait and blocking work may go on after their process has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How far the ports of one node are from those of the next.
@@ -164,7 +166,11 @@ impl Supervisor {
         loop {
             let host = self.start(incarnation, record.clone());
             let stopped = async { drop(stopping.wait_for(|stop| *stop).await) };
-            let cause = crate::instant::race(host.ended(), stopped).await.unwrap_or(Down::Stop);
+            let ended = crate::instant::race(host.ended(), stopped).await;
+            if ended.is_err() {
+                host.ask_to_stop(STOP_GRACE).await;
+            }
+            let cause = ended.unwrap_or(Down::Stop);
             if time::timeout(LAST_WORK, host.stop_tasks()).await.is_err() {
                 tracing::warn!("some tasks of `{}` never wait, so that they cannot be ended", self.plan.name);
             }

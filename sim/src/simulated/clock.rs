@@ -15,13 +15,15 @@ pub(crate) struct Clock {
     /// Gained a second of true time, in nanoseconds; -1e9 is a clock that stands still.
     rate_parts_per_billion: i64,
     wall_offset_ns: i64,
+    /// How many faults hold it still.
+    frozen_by: u32,
 }
 
 impl Clock {
     /// A clock that is off by `offset_ns` and gains `drift_parts_per_million`.
     pub(crate) fn new(offset_ns: i64, drift_parts_per_million: f64) -> Self {
         let rate_parts_per_billion = parts_per_billion(drift_parts_per_million);
-        Self { since_ns: 0, monotonic_ns: 0, rate_parts_per_billion, wall_offset_ns: offset_ns }
+        Self { since_ns: 0, monotonic_ns: 0, rate_parts_per_billion, wall_offset_ns: offset_ns, frozen_by: 0 }
     }
 
     /// Monotonic time at true time `now_ns`.
@@ -56,12 +58,22 @@ impl Clock {
         self.rate_parts_per_billion += parts_per_billion(added_parts_per_million);
     }
 
+    /// Has one fault more hold it still from true time `now_ns` on, or one fewer.
+    pub(crate) fn freeze(&mut self, now_ns: u64, begins: bool) {
+        self.monotonic_ns = self.monotonic_ns(now_ns);
+        self.since_ns = now_ns;
+        self.frozen_by = if begins { self.frozen_by + 1 } else { self.frozen_by.saturating_sub(1) };
+    }
+
     /// Steps the wall clock.
     pub(crate) fn step(&mut self, by_ns: i64) {
         self.wall_offset_ns = self.wall_offset_ns.saturating_add(by_ns);
     }
 
     fn rate(&self) -> i128 {
+        if self.frozen_by > 0 {
+            return 0;
+        }
         (BILLION + i128::from(self.rate_parts_per_billion)).max(0)
     }
 }

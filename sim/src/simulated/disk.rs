@@ -7,13 +7,17 @@
 
 mod content;
 mod device;
+mod harm;
 mod tree;
+
+pub(crate) use harm::Harm;
 
 use crate::plan::DiskPlan;
 use crate::rng::Stream;
 use bytes::Bytes;
 use content::Snapshot;
 use device::Device;
+use harm::{Harms, SyncEnd, failure};
 use std::collections::BTreeMap;
 use std::io;
 use tree::{Inode, Tree};
@@ -67,11 +71,16 @@ pub(crate) struct Disk {
     cycle: u32,
     /// What a loss of power leaves.
     chance: Stream,
+    harms: Harms,
+    /// Whether synced data was damaged since somebody asked.
+    damaged: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Target {
     File(Inode, Snapshot),
+    /// A sync of a file that fails, and whether it forgets what it was to make durable.
+    Failing(Inode, Snapshot, bool),
     /// A directory and its last change when the sync was asked for.
     Directory(Inode, u64),
 }
@@ -79,9 +88,10 @@ enum Target {
 impl Disk {
     /// The empty disk of one node, with chance of its own.
     pub(crate) fn new(plan: &DiskPlan, mut chance: Stream) -> Self {
-        // Two streams, so that how busy the disk was does not decide what a loss of power leaves.
+        // Streams of their own, so that how busy the disk was does not decide what a loss of power leaves.
         let speed = Stream::named(chance.next_u64(), "disk/speed");
-        let chance = Stream::named(chance.next_u64(), "disk/power");
+        let power = Stream::named(chance.next_u64(), "disk/power");
+        let harms = Harms::new(Stream::named(chance.next_u64(), "disk/harm"));
         Self {
             plan: plan.clone(),
             tree: Tree::new(plan.sector_bytes),
@@ -93,14 +103,16 @@ impl Disk {
             syncs: BTreeMap::new(),
             last_number: 0,
             cycle: 1,
-            chance,
+            chance: power,
+            harms,
+            damaged: false,
         }
     }
 
     /// Ends what the process had under way: its files are closed, its syncs complete nothing. What it wrote stays.
     pub(crate) fn process_ended(&mut self) {
         for target in std::mem::take(&mut self.syncs).into_values() {
-            if let Target::File(file, snapshot) = target
+            if let Target::File(file, snapshot) | Target::Failing(file, snapshot, _) = target
                 && let Some(content) = self.tree.content(file)
             {
                 content.cancel_sync(&snapshot);
@@ -124,6 +136,7 @@ impl Disk {
         }
         for file in std::mem::take(&mut self.unsynced).into_keys() {
             let content = self.tree.content(file).expect("files that went are not among the unsynced");
+            self.damaged |= content.has_forgotten();
             self.used_bytes -= content.allocated_bytes();
             lost_bytes += content.lose_power(&mut self.chance);
             self.used_bytes += content.allocated_bytes();
@@ -136,9 +149,45 @@ impl Disk {
         self.device.slow_by(fault, factor);
     }
 
+    /// Has `fault` let no operation of the medium come to its end before `until_ns`.
+    pub(crate) fn stick(&mut self, fault: u32, until_ns: u64) {
+        self.device.stick(fault, until_ns);
+    }
+
+    /// Has `fault` harm the disk.
+    pub(crate) fn harm(&mut self, fault: u32, harm: Harm) {
+        self.harms.add(fault, harm);
+    }
+
     /// Ends what `fault` did.
     pub(crate) fn heal(&mut self, fault: u32) {
         self.device.heal(fault);
+        self.harms.heal(fault);
+    }
+
+    /// Puts an empty disk in this one's place. Nothing may be open.
+    pub(crate) fn replace(&mut self) {
+        self.tree = Tree::new(self.plan.sector_bytes);
+        self.unsynced.clear();
+        self.used_bytes = 0;
+        self.device.clear();
+        self.cycle += 1;
+    }
+
+    /// Flips one bit each in sectors that chance chooses with this probability; returns in how many.
+    pub(crate) fn rot(&mut self, probability: f64) -> u64 {
+        let chance = self.harms.chance();
+        self.tree.contents().map(|content| content.rot(probability, chance)).sum()
+    }
+
+    /// Whether `fault` has ended the disk for good.
+    pub(crate) fn is_dead(&self, fault: u32) -> bool {
+        self.harms.is_dead(fault)
+    }
+
+    /// Whether synced data was damaged since this was last asked.
+    pub(crate) fn take_damage(&mut self) -> bool {
+        std::mem::take(&mut self.damaged)
     }
 
     /// Does what the kernel did by itself up to `now_ns`: old unsynced data and names become durable. To be called
@@ -152,9 +201,13 @@ impl Disk {
         let old: Vec<_> =
             self.unsynced.iter().filter(|(_, since_ns)| **since_ns < old_ns).map(|(file, _)| *file).collect();
         for file in old {
-            self.unsynced.remove(&file);
-            if let Some(content) = self.tree.content(file) {
+            let content = self.tree.content(file);
+            let forgotten = content.is_some_and(|content| {
                 content.write_back();
+                content.is_unsynced()
+            });
+            if !forgotten {
+                self.unsynced.remove(&file);
             }
         }
         self.tree.commit_older(old_ns);
@@ -162,6 +215,9 @@ impl Disk {
     }
 
     pub(crate) fn open(&mut self, path: &str, how: Opening, now_ns: u64) -> Timed<Handle> {
+        if let Err(error) = self.harms.check() {
+            return from_cache(Err(error), now_ns, 0);
+        }
         let opened = self.tree.file(path).or_else(|error| {
             let creates = how.create && error.kind() == io::ErrorKind::NotFound;
             if creates { self.tree.create_file(path, now_ns) } else { Err(error) }
@@ -193,7 +249,8 @@ impl Disk {
 
     pub(crate) fn read(&mut self, handle: Handle, offset: u64, length: usize, now_ns: u64) -> Timed<Bytes> {
         let cycle = self.cycle;
-        let read = self.file(handle).map(|file| self.open_content(file).read(offset, length, cycle));
+        let checked = self.harms.check().and_then(|()| self.file(handle));
+        let read = checked.map(|file| self.open_content(file).read(offset, length, cycle));
         match read {
             Ok((bytes, missed_bytes)) if missed_bytes > 0 => {
                 let done_ns = self.device.take(now_ns, self.plan.latency_ns, missed_bytes);
@@ -213,15 +270,28 @@ impl Disk {
 
     fn try_write(&mut self, handle: Handle, offset: u64, bytes: &[u8], now_ns: u64) -> io::Result<()> {
         let file = self.file(handle)?;
+        self.harms.check()?;
         check_end(offset.saturating_add(bytes.len() as u64))?;
+        let file_bytes = self.open_content(file).length();
+        let sector_bytes = u64::from(self.plan.sector_bytes.max(1));
+        let (offset, bytes) = match self.harms.astray(offset, bytes.len(), file_bytes, sector_bytes) {
+            None => (offset, bytes),
+            Some((offset, length)) => {
+                self.damaged = true;
+                (offset, &bytes[..length])
+            }
+        };
         let growth_bytes = self.open_content(file).growth(offset, bytes.len());
+        if growth_bytes > 0 && self.harms.is_full() {
+            return Err(full());
+        }
         if self.used_bytes + growth_bytes > self.plan.capacity_bytes {
             // What was removed gives its place back once its removal is durable; full disks hurry to make it so.
             self.tree.commit_older(u64::MAX);
             self.account();
         }
         if self.used_bytes + growth_bytes > self.plan.capacity_bytes {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full"));
+            return Err(full());
         }
         let cycle = self.cycle;
         self.change(file, now_ns, |content, chance| content.write(offset, bytes, cycle, chance));
@@ -244,16 +314,21 @@ impl Disk {
             Err(error) => return from_cache(Err(error), now_ns, 0),
         };
         let content = self.open_content(file);
-        if !content.is_unsynced() {
+        if !content.is_dirty() {
             return from_cache(Ok(None), now_ns, 0);
         }
         let (bytes, snapshot) = (content.unsynced_bytes(), content.begin_sync());
-        self.start_sync(Target::File(file, snapshot), bytes, now_ns)
+        let target = match self.harms.sync_end() {
+            SyncEnd::Good => Target::File(file, snapshot),
+            SyncEnd::Fails => Target::Failing(file, snapshot, false),
+            SyncEnd::Forgets => Target::Failing(file, snapshot, true),
+        };
+        self.start_sync(target, bytes, now_ns)
     }
 
     /// Begins to make a directory's names durable.
     pub(crate) fn begin_sync_directory(&mut self, path: &str, now_ns: u64) -> Timed<Option<SyncNumber>> {
-        match self.tree.directory(path) {
+        match self.harms.check().and_then(|()| self.tree.directory(path)) {
             Ok(directory) => {
                 let target = Target::Directory(directory, self.tree.last_change());
                 self.start_sync(target, u64::from(self.plan.sector_bytes), now_ns)
@@ -275,6 +350,17 @@ impl Disk {
         match self.syncs.remove(&sync) {
             None => return Err(io::Error::new(io::ErrorKind::Interrupted, "the process has ended")),
             Some(Target::Directory(directory, last)) => self.tree.commit(directory, last),
+            Some(Target::Failing(file, snapshot, forgets)) => {
+                if let Some(content) = self.tree.content(file) {
+                    if forgets {
+                        content.forget_sync(&snapshot);
+                    } else {
+                        content.cancel_sync(&snapshot);
+                    }
+                }
+                self.account();
+                return Err(failure());
+            }
             Some(Target::File(file, snapshot)) => {
                 if let Some(content) = self.tree.content(file) {
                     content.end_sync(&snapshot);
@@ -292,19 +378,23 @@ impl Disk {
     }
 
     pub(crate) fn create_directories(&mut self, path: &str, now_ns: u64) -> Timed<()> {
-        from_cache(self.tree.create_directories(path, now_ns), now_ns, 0)
+        let made = self.harms.check().and_then(|()| self.tree.create_directories(path, now_ns));
+        from_cache(made, now_ns, 0)
     }
 
     pub(crate) fn rename(&mut self, from: &str, to: &str, now_ns: u64) -> Timed<()> {
-        from_cache(self.tree.rename(from, to, now_ns), now_ns, 0)
+        let renamed = self.harms.check().and_then(|()| self.tree.rename(from, to, now_ns));
+        from_cache(renamed, now_ns, 0)
     }
 
     pub(crate) fn remove_file(&mut self, path: &str, now_ns: u64) -> Timed<()> {
-        from_cache(self.tree.remove_file(path, now_ns), now_ns, 0)
+        let removed = self.harms.check().and_then(|()| self.tree.remove_file(path, now_ns));
+        from_cache(removed, now_ns, 0)
     }
 
-    pub(crate) fn list(&self, path: &str, now_ns: u64) -> Timed<Vec<String>> {
-        from_cache(self.tree.list(path), now_ns, 0)
+    pub(crate) fn list(&mut self, path: &str, now_ns: u64) -> Timed<Vec<String>> {
+        let listed = self.harms.check().and_then(|()| self.tree.list(path));
+        from_cache(listed, now_ns, 0)
     }
 
     pub(crate) fn exists(&self, path: &str, now_ns: u64) -> Timed<bool> {
@@ -349,6 +439,10 @@ impl Disk {
 /// An operation that the cache answers.
 fn from_cache<T>(result: io::Result<T>, now_ns: u64, bytes: usize) -> Timed<T> {
     Timed { result, done_ns: now_ns + CACHE_NS + bytes as u64 / CACHE_BYTES_PER_NS }
+}
+
+fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "the disk is full")
 }
 
 fn check_end(end: u64) -> io::Result<()> {

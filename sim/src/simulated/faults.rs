@@ -1,127 +1,102 @@
-//! Faults of the plan, begun and healed at their times.
+//! Faults of the plan: begun at their times or by what sets them off, and healed.
+
+mod armed;
+mod inject;
+
+pub(crate) use armed::Armed;
 
 use super::agenda::Step;
 use super::kernel::{self, Kernel};
-use super::net::Harm;
-use super::time;
-use crate::fault::{Fault, Inject};
+use super::reached;
+use crate::fault::{Fault, LEADER_OF, WHERE_IT_HAPPENED};
 use crate::history::{Fact, NodeIndex, WORLD};
+use armed::SetOff;
 use std::collections::BTreeSet;
 
 /// Plans the beginning and the end of every fault.
 pub(crate) fn schedule(kernel: &mut Kernel, faults: &[Fault]) {
     for (index, fault) in (0_u32..).zip(faults) {
-        let (start_ns, end_ns, fault) = (fault.start_ns, fault.end_ns.max(fault.start_ns), fault.clone());
-        kernel.agenda.push(start_ns, Step::Control(Box::new(move || begin(index, &fault, end_ns))));
+        let start_ns = fault.start_ns;
+        match &fault.after {
+            None => {
+                let end_ns = fault.end_ns.max(start_ns);
+                plan_beginning(
+                    kernel,
+                    Beginning { index, fault: fault.clone(), start_ns, end_ns, place: None },
+                );
+            }
+            Some(_) => {
+                let fault = fault.clone();
+                let arm = move || kernel::with(|kernel| armed::arm(kernel, index, fault));
+                kernel.agenda.push(start_ns, Step::Control(Box::new(arm)));
+            }
+        }
     }
 }
 
-fn begin(index: u32, fault: &Fault, end_ns: u64) {
+/// Has what an event set off begin in its time.
+pub(crate) fn set_off(kernel: &mut Kernel, set_off: Vec<SetOff>) {
+    let event = kernel.recorder.events().saturating_sub(1);
+    for SetOff { index, fault, cause, place } in set_off {
+        let Some(after) = &fault.after else { continue };
+        let start_ns = kernel.agenda.now_ns().saturating_add(after.delay_ns);
+        let end_ns = start_ns.saturating_add(after.length_ns).min(fault.end_ns);
+        // The run's end heals everything: what would begin later does not.
+        if start_ns >= end_ns {
+            continue;
+        }
+        kernel.record(WORLD, Fact::SetOff { fault: index, event, cause });
+        plan_beginning(kernel, Beginning { index, fault, start_ns, end_ns, place });
+    }
+}
+
+/// A fault that is to begin.
+struct Beginning {
+    index: u32,
+    fault: Fault,
+    start_ns: u64,
+    end_ns: u64,
+    /// The node on which happened what set it off.
+    place: Option<NodeIndex>,
+}
+
+fn plan_beginning(kernel: &mut Kernel, beginning: Beginning) {
+    kernel.agenda.push(beginning.start_ns, Step::Control(Box::new(move || begin(beginning))));
+}
+
+fn begin(beginning: Beginning) {
+    let Beginning { index, fault, end_ns, place, .. } = beginning;
     let nodes = kernel::with(|kernel| {
-        let nodes = resolve(kernel, &fault.inject.targets());
+        let nodes = resolve(kernel, &fault.inject.targets(), place);
         kernel.record(WORLD, Fact::FaultStart { fault: index, nodes: nodes.clone() });
         nodes
     });
-    let heal = inject(index, &fault.inject, nodes);
+    reached::fault_began(index, fault.inject.word());
+    let heal = inject::inject(index, &fault, end_ns, nodes, place);
     kernel::with(|kernel| {
         let end = Step::Control(Box::new(move || {
             heal();
+            reached::fault_ended(index);
             kernel::with(|kernel| kernel.record(WORLD, Fact::FaultEnd { fault: index }));
         }));
         kernel.agenda.push(end_ns, end);
     });
 }
 
-type Heal = Box<dyn FnOnce() + Send>;
-
-/// Does the harm; what comes back undoes it.
-fn inject(index: u32, inject: &Inject, nodes: Vec<NodeIndex>) -> Heal {
-    match inject {
-        Inject::PowerLoss(_) => {
-            nodes.iter().for_each(|node| kernel::power_off(*node, index));
-            Box::new(move || nodes.into_iter().for_each(|node| kernel::power_on(node, index)))
-        }
-        Inject::Crash(_) => {
-            nodes.iter().for_each(|node| kernel::crash(*node, index));
-            Box::new(move || nodes.into_iter().for_each(|node| kernel::uncrash(node, index)))
-        }
-        Inject::Pause(_) => {
-            nodes.iter().for_each(|node| kernel::pause(*node, index));
-            Box::new(move || nodes.into_iter().for_each(|node| kernel::resume(node, index)))
-        }
-        Inject::SlowDisk(slow) => {
-            let factor = slow.factor;
-            kernel::with(|kernel| {
-                nodes.iter().for_each(|node| kernel.node(*node).disk.slow_by(index, factor))
-            });
-            Box::new(move || {
-                kernel::with(|kernel| nodes.iter().for_each(|node| kernel.node(*node).disk.heal(index)));
-            })
-        }
-        Inject::ClockStep(step) => {
-            let by_ns = step.by_ns;
-            kernel::with(|kernel| nodes.iter().for_each(|node| kernel.node(*node).clock.step(by_ns)));
-            Box::new(move || {
-                kernel::with(|kernel| nodes.iter().for_each(|node| kernel.node(*node).clock.step(-by_ns)));
-            })
-        }
-        Inject::ClockDrift(drift) => {
-            let rate = drift.parts_per_million;
-            kernel::with(|kernel| nodes.iter().for_each(|node| change_drift(kernel, *node, rate)));
-            Box::new(move || {
-                kernel::with(|kernel| nodes.iter().for_each(|node| change_drift(kernel, *node, -rate)));
-            })
-        }
-        Inject::Cut(cut) => harm(index, &cut.from, &cut.to, cut.both_ways, &Harm::Cut),
-        Inject::Delay(delay) => {
-            let slow = Harm::Delay { by_ns: delay.by_ns, jitter_ns: delay.jitter_ns };
-            harm(index, &delay.from, &delay.to, delay.both_ways, &slow)
-        }
-        Inject::Loss(loss) => {
-            let lossy = Harm::Loss { probability: loss.probability };
-            harm(index, &loss.from, &loss.to, loss.both_ways, &lossy)
-        }
-    }
-}
-
-/// Harms every link from a node of `from` to a node of `to` that is not on both sides.
-fn harm(index: u32, from: &[String], to: &[String], both_ways: bool, harm: &Harm) -> Heal {
-    kernel::with(|kernel| {
-        let from = resolve(kernel, &from.iter().map(String::as_str).collect::<Vec<_>>());
-        let to = resolve(kernel, &to.iter().map(String::as_str).collect::<Vec<_>>());
-        for one in &from {
-            for other in to.iter().filter(|other| !(from.contains(other) && to.contains(one))) {
-                kernel.net.harm(index, *one, *other, harm);
-                if both_ways {
-                    kernel.net.harm(index, *other, *one, harm);
-                }
-            }
-        }
-    });
-    Box::new(move || kernel::with(|kernel| kernel.net.heal(index)))
-}
-
-fn change_drift(kernel: &mut Kernel, node: NodeIndex, by_parts_per_million: f64) {
-    let now_ns = kernel.agenda.now_ns();
-    kernel.node(node).clock.drift(now_ns, by_parts_per_million);
-    time::clock_changed(kernel, node);
-}
-
 /// The nodes that `names` stand for. `leader of ROLE` is the node of that role that led last, or its first node before
 /// any led. Names were checked when the plan was read.
-fn resolve(kernel: &Kernel, names: &[&str]) -> Vec<NodeIndex> {
+fn resolve(kernel: &Kernel, names: &[&str], place: Option<NodeIndex>) -> Vec<NodeIndex> {
     let mut nodes = BTreeSet::new();
     for name in names {
-        let node = match name.strip_prefix("leader of ") {
-            None => kernel.index_of(name),
-            Some(role) => {
-                let leads = kernel.leaders.iter().find(|(of, _)| of == role).map(|(_, node)| *node);
-                leads.or_else(|| kernel.index_of(&format!("{role}-1")))
-            }
+        let node = if *name == WHERE_IT_HAPPENED {
+            place
+        } else if let Some(role) = name.strip_prefix(LEADER_OF) {
+            let leads = kernel.leaders.iter().find(|(of, _)| of == role).map(|(_, node)| *node);
+            leads.or_else(|| kernel.index_of(&format!("{role}-1")))
+        } else {
+            kernel.index_of(name)
         };
-        if let Some(node) = node {
-            nodes.insert(node);
-        }
+        nodes.extend(node);
     }
     nodes.into_iter().collect()
 }

@@ -18,7 +18,7 @@ use super::agenda::Step;
 use super::disk::{Disk, Handle, Opening, SyncNumber, Timed};
 use super::kernel;
 use crate::files::allow;
-use crate::history::{NodeIndex, WORLD};
+use crate::history::{Fact, NodeIndex, WORLD};
 use bytes::Bytes;
 use std::future::Future;
 use std::io;
@@ -220,7 +220,11 @@ fn on_disk<T>(operation: impl FnOnce(&mut Disk, u64) -> T) -> T {
         let now_ns = kernel.agenda.now_ns();
         let disk = &mut kernel.node(node).disk;
         disk.write_back(now_ns);
-        operation(disk, now_ns)
+        let result = operation(disk, now_ns);
+        if disk.take_damage() {
+            kernel.record(node, Fact::DiskLoss { unsynced_bytes: 0, synced: true });
+        }
+        result
     })
 }
 

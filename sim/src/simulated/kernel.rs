@@ -4,6 +4,8 @@ use super::agenda::{Agenda, Step};
 use super::clock::Clock;
 use super::cpu::Cpu;
 use super::disk::Disk;
+use super::faults::{self, Armed};
+use super::names::Names;
 use super::net::{self, Network};
 use super::time::Timers;
 use crate::history::{Down, Event, Fact, NodeIndex, Recorder, WORLD};
@@ -11,10 +13,11 @@ use crate::plan::{NodePlan, Plan};
 use crate::rng::Stream;
 use crate::trace;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Waker;
 
 /// How long a process that ended by itself takes to be started again, as by a supervisor.
-const SUPERVISOR_DELAY_NS: u64 = 1_000_000_000;
+pub(crate) const SUPERVISOR_DELAY_NS: u64 = 1_000_000_000;
 
 thread_local! {
     static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
@@ -33,6 +36,8 @@ pub(crate) struct Kernel {
     pub(crate) leaders: Vec<(String, NodeIndex)>,
     /// Client nodes with requests still to make or to be answered.
     pub(crate) clients_at_work: u32,
+    /// Faults that wait for what sets them off.
+    pub(crate) armed: Armed,
 }
 
 /// One simulated machine.
@@ -54,6 +59,13 @@ pub(crate) struct Node {
     pub(crate) crashed_by: BTreeSet<u32>,
     /// Faults under way that keep power from it.
     pub(crate) dark_by: BTreeSet<u32>,
+    /// Memory that others on the host take, by the fault that has them do so.
+    pub(crate) memory_taken_bytes: BTreeMap<u32, u64>,
+    /// What looking names up from here comes to.
+    pub(crate) names: Names,
+    /// Whether its process was asked to stop, and who waits to hear of it.
+    pub(crate) stopping: bool,
+    pub(crate) stop_wakers: Vec<Waker>,
 }
 
 impl Kernel {
@@ -69,6 +81,7 @@ impl Kernel {
             recorder,
             leaders: Vec::new(),
             clients_at_work: 0,
+            armed: Armed::default(),
         }
     }
 
@@ -93,7 +106,9 @@ impl Kernel {
         let at_ns = self.agenda.now_ns();
         let event = Event { at_ns, node, fact };
         trace::event(&event);
+        let set_off = self.armed.hear(&event, &self.nodes);
         self.recorder.record(event);
+        faults::set_off(self, set_off);
     }
 
     /// Plans something that must run outside the kernel's borrow, at once.
@@ -116,6 +131,10 @@ impl Node {
             paused_by: BTreeSet::new(),
             crashed_by: BTreeSet::new(),
             dark_by: BTreeSet::new(),
+            memory_taken_bytes: BTreeMap::new(),
+            names: Names::default(),
+            stopping: false,
+            stop_wakers: Vec::new(),
             plan: plan.clone(),
         }
     }
@@ -123,6 +142,11 @@ impl Node {
     /// Whether its host has power.
     pub(crate) fn powered(&self) -> bool {
         self.dark_by.is_empty()
+    }
+
+    /// Memory that its process may have.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.plan.memory_bytes.saturating_sub(self.memory_taken_bytes.values().sum())
     }
 
     fn id(&self) -> madsim::task::NodeId {
@@ -172,6 +196,7 @@ pub(crate) fn start(node: NodeIndex) {
             return None;
         }
         machine.running = true;
+        machine.stopping = false;
         machine.incarnation += 1;
         let (incarnation, id) = (machine.incarnation, machine.id());
         kernel.record(node, Fact::Boot { incarnation });
@@ -196,6 +221,7 @@ pub(crate) fn stop(node: NodeIndex, cause: Down) {
         }
         machine.running = false;
         machine.memory_used_bytes = 0;
+        machine.stop_wakers.clear();
         machine.cpu.clear();
         machine.disk.process_ended();
         let id = machine.id();
@@ -228,6 +254,60 @@ pub(crate) fn uncrash(node: NodeIndex, fault: u32) {
     start(node);
 }
 
+/// Has `fault` ask the process of `node` to stop within `grace_ns`, and keep it down. One that does not listen ends at
+/// once, as by SIGTERM.
+pub(crate) fn ask_to_stop(node: NodeIndex, fault: u32, grace_ns: u64) {
+    let listens = with(|kernel| {
+        let machine = kernel.node(node);
+        machine.crashed_by.insert(fault);
+        machine.stopping = machine.running;
+        !machine.stop_wakers.is_empty()
+    });
+    if !listens {
+        return stop(node, Down::Stop);
+    }
+    let wakers = with(|kernel| {
+        let machine = kernel.node(node);
+        let (incarnation, wakers) = (machine.incarnation, std::mem::take(&mut machine.stop_wakers));
+        let late = move || {
+            if with(|kernel| kernel.node(node).incarnation == incarnation) {
+                stop(node, Down::Crash);
+            }
+        };
+        let late_ns = kernel.agenda.now_ns().saturating_add(grace_ns);
+        kernel.agenda.push(late_ns, Step::Control(Box::new(late)));
+        wakers
+    });
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+/// Ends the process of `node`, which has come to its end by itself: as it was asked to, or not.
+pub(crate) fn returned(node: NodeIndex) {
+    let asked = with(|kernel| kernel.node(node).stopping);
+    stop(node, if asked { Down::Stop } else { Down::Returned });
+}
+
+/// Has `fault` take memory of the host of `node` away: a process that has more than what is left is killed.
+pub(crate) fn take_memory(node: NodeIndex, fault: u32, bytes: u64) {
+    let over = with(|kernel| {
+        let machine = kernel.node(node);
+        machine.memory_taken_bytes.insert(fault, bytes);
+        machine.memory_used_bytes > machine.memory_bytes()
+    });
+    if over {
+        stop(node, Down::OutOfMemory);
+    }
+}
+
+/// Has `fault` put a machine with an empty disk in the place of `node`; it stays without power.
+pub(crate) fn lose_disk(node: NodeIndex, fault: u32) {
+    power_off(node, fault);
+    with(|kernel| {
+        kernel.node(node).disk.replace();
+        kernel.record(node, Fact::DiskLoss { unsynced_bytes: 0, synced: true });
+    });
+}
+
 /// Has `fault` take the power of `node` away: its process ends, its disk keeps what chance leaves of unsynced writes.
 pub(crate) fn power_off(node: NodeIndex, fault: u32) {
     stop(node, Down::PowerLoss);
@@ -238,7 +318,8 @@ pub(crate) fn power_off(node: NodeIndex, fault: u32) {
             let unsynced_bytes = machine.disk.power_loss(now_ns);
             // A process that had ended before leaves sockets of its host behind.
             net::host_lost(kernel, node);
-            kernel.record(node, Fact::DiskLoss { unsynced_bytes, synced: false });
+            let synced = kernel.node(node).disk.take_damage();
+            kernel.record(node, Fact::DiskLoss { unsynced_bytes, synced });
         }
         kernel.node(node).dark_by.insert(fault);
     });

@@ -13,7 +13,7 @@ pub fn reserve(bytes: u64) -> Reservation {
         let machine = kernel.node(node);
         machine.memory_used_bytes = machine.memory_used_bytes.saturating_add(bytes);
         let incarnation = machine.incarnation;
-        if machine.memory_used_bytes > machine.plan.memory_bytes {
+        if machine.memory_used_bytes > machine.memory_bytes() {
             kernel.control(move || kernel::stop(node, Down::OutOfMemory));
         }
         incarnation

@@ -9,6 +9,8 @@ pub(crate) use link::Harm;
 pub(crate) use network::{Network, Step};
 
 use super::kernel::{self, Kernel};
+use super::names::{self, Address};
+use super::time;
 use crate::history::NodeIndex;
 use bytes::{Buf, Bytes};
 use connection::State;
@@ -17,6 +19,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -137,10 +140,19 @@ impl TcpStream {
     /// or behind a cut.
     pub async fn connect(node: &str, port: u16) -> io::Result<Self> {
         let from = kernel::current();
-        let token = kernel::with(|kernel| {
-            let to = resolve(kernel, node)?;
-            Ok::<_, io::Error>(kernel.net.call(&mut kernel.agenda, from, to, port))
+        let called = kernel::with(|kernel| {
+            Ok::<_, io::Error>(match names::resolve(kernel, from, node)? {
+                Address::Node(to) => Ok(kernel.net.call(&mut kernel.agenda, from, to, port)),
+                Address::Nobody => Err(kernel.net.connect_timeout_ns),
+            })
         })?;
+        let token = match called {
+            Ok(token) => token,
+            Err(timeout_ns) => {
+                time::sleep(Duration::from_nanos(timeout_ns)).await;
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        };
         let stream = Self::new(token, 0, Peer { node: node.to_owned(), port });
         poll_fn(|context| {
             kernel::with(|kernel| {
@@ -427,7 +439,7 @@ impl UdpSocket {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a datagram holds at most 65507 bytes"));
         }
         kernel::with(|kernel| {
-            let to = resolve(kernel, node)?;
+            let Address::Node(to) = names::resolve(kernel, self.node, node)? else { return Ok(()) };
             let datagram =
                 datagram::Datagram { from: self.node, from_port: self.port, to, to_port: port, bytes };
             kernel.net.send_datagram(&mut kernel.agenda, datagram);
@@ -466,11 +478,6 @@ impl Drop for UdpSocket {
             }
         });
     }
-}
-
-fn resolve(kernel: &Kernel, node: &str) -> io::Result<NodeIndex> {
-    let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no node is called `{node}`"));
-    kernel.index_of(node).ok_or_else(unknown)
 }
 
 /// Takes a step that is due.

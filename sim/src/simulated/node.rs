@@ -3,6 +3,8 @@
 use super::kernel;
 use crate::history::{Down, Fact, WORLD};
 use crate::rng::Stream;
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// The node's name, such as `queue-2`.
 pub fn name() -> String {
@@ -34,6 +36,25 @@ pub fn record(fact: Fact) {
 pub fn abort() {
     let node = kernel::current();
     kernel::with(|kernel| kernel.control(move || kernel::stop(node, Down::Abort)));
+}
+
+/// Waits until this process is asked to stop, as by SIGTERM. It is then given a while to finish what it has under way and
+/// to return; one that takes too long is killed.
+pub async fn stopping() {
+    let node = kernel::current();
+    poll_fn(|context| {
+        kernel::with(|kernel| {
+            let machine = kernel.node(node);
+            if machine.stopping {
+                return Poll::Ready(());
+            }
+            if !machine.stop_wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                machine.stop_wakers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+    })
+    .await;
 }
 
 /// True simulated time in nanoseconds and the node of the current task; none outside a world. For logs: a service that

@@ -2,15 +2,14 @@
 
 use super::kernel;
 use crate::coverage::{Coverage, Situation};
-use crate::fault::Fault;
 use crate::history::WORLD;
 use std::cell::RefCell;
 
 #[derive(Default)]
 struct State {
     coverage: Coverage,
-    /// Start, end and kind of each fault.
-    faults: Vec<(u64, u64, &'static str)>,
+    /// Place in the plan and kind of each fault under way.
+    faults: Vec<(u32, &'static str)>,
 }
 
 thread_local! {
@@ -18,10 +17,27 @@ thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// Counts from now on, in a world with these faults.
-pub(crate) fn begin(faults: &[Fault]) {
-    let faults = faults.iter().map(|fault| (fault.start_ns, fault.end_ns, fault.inject.word())).collect();
-    STATE.set(Some(State { faults, ..State::default() }));
+/// Counts from now on.
+pub(crate) fn begin() {
+    STATE.set(Some(State::default()));
+}
+
+/// A fault of this kind, with this place in the plan, is under way from now on.
+pub(crate) fn fault_began(index: u32, kind: &'static str) {
+    STATE.with_borrow_mut(|state| {
+        if let Some(state) = state {
+            state.faults.push((index, kind));
+        }
+    });
+}
+
+/// That fault is over.
+pub(crate) fn fault_ended(index: u32) {
+    STATE.with_borrow_mut(|state| {
+        if let Some(state) = state {
+            state.faults.retain(|(of, _)| *of != index);
+        }
+    });
 }
 
 /// What was reached since.
@@ -38,11 +54,10 @@ pub(crate) fn note(mark: &'static str) {
         // The kernel is lent already where a law reads an event; a law is on no node.
         let here = kernel::try_with(|kernel| {
             let role = if node == WORLD { String::new() } else { kernel.node(node).plan.role.clone() };
-            (kernel.agenda.now_ns(), role)
+            role
         });
-        let Some((now_ns, role)) = here else { return };
-        let under_way = state.faults.iter().filter(|(start, end, _)| (*start..=*end).contains(&now_ns));
-        let mut kinds: Vec<_> = under_way.map(|(_, _, kind)| Some(*kind)).collect();
+        let Some(role) = here else { return };
+        let mut kinds: Vec<_> = state.faults.iter().map(|(_, kind)| Some(*kind)).collect();
         if kinds.is_empty() {
             kinds.push(None);
         }

@@ -7,7 +7,7 @@ use super::agenda::Driver;
 use super::kernel::{self, Kernel};
 use super::{faults, limits, panics, reached, task, time};
 use crate::coverage::Coverage;
-use crate::history::{Down, Fact, NodeIndex, Observer, Recorder, Sink, WORLD};
+use crate::history::{Fact, NodeIndex, Observer, Recorder, Sink, WORLD};
 use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::stack::{Client, Deployment, Process, SettingError, Stack};
@@ -92,7 +92,7 @@ fn run_here(
     recorder: Recorder,
 ) -> Outcome {
     panics::install();
-    reached::begin(&plan.faults);
+    reached::begin();
     let scheduler_seed = Stream::named(plan.seed, "scheduler").next_u64();
     let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler_seed, madsim::Config::default());
     runtime.block_on(async {
@@ -151,6 +151,7 @@ async fn live(plan: &Plan, stack: &dyn Stack, deployment: &Arc<Deployment>) {
     }
     kernel::with(|kernel| {
         limits::schedule_fresh_chance(kernel);
+        kernel.armed.know(&plan.faults);
         faults::schedule(kernel, &plan.faults);
     });
     time::sleep(Duration::from_nanos(plan.duration_ns)).await;
@@ -205,7 +206,7 @@ async fn process(node: NodeIndex, plan: Arc<Plan>, stack: Arc<dyn Stack>, deploy
         return std::future::pending().await;
     }
     stack.boot(Process { node: spec, deployment, incarnation }).await;
-    kernel::with(|kernel| kernel.control(move || kernel::stop(node, Down::Returned)));
+    kernel::with(|kernel| kernel.control(move || kernel::returned(node)));
     std::future::pending().await
 }
 

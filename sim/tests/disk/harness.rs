@@ -74,7 +74,7 @@ pub(crate) fn plan(disk: DiskPlan, faults: Vec<Fault>) -> Plan {
 }
 
 pub(crate) fn fault(start_ns: u64, end_ns: u64, inject: Inject) -> Fault {
-    Fault { name: format!("fault-{start_ns}"), start_ns, end_ns, shared: None, inject }
+    Fault { name: format!("fault-{start_ns}"), start_ns, end_ns, after: None, shared: None, inject }
 }
 
 pub(crate) fn server() -> On {

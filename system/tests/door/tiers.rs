@@ -50,7 +50,14 @@ async fn ready() {
 fn crash(node: &str, start_s: u64, end_s: u64) -> Fault {
     let on = On { nodes: vec![node.to_owned()] };
     let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
-    Fault { name: format!("crash-{node}"), start_ns, end_ns, shared: None, inject: Inject::Crash(on) }
+    Fault {
+        name: format!("crash-{node}"),
+        start_ns,
+        end_ns,
+        after: None,
+        shared: None,
+        inject: Inject::Crash(on),
+    }
 }
 
 fn notes(events: &[Event]) -> Vec<String> {

@@ -158,7 +158,7 @@ pub(crate) fn set(mut plan: Plan, name: &str, value: &str) -> Plan {
 
 pub(crate) fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
     let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
-    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, shared: None, inject }
+    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, after: None, shared: None, inject }
 }
 
 pub(crate) fn on(names: &[&str]) -> On {

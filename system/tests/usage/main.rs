@@ -50,7 +50,7 @@ fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
 
 fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
     let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
-    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, shared: None, inject }
+    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, after: None, shared: None, inject }
 }
 
 fn on(names: &[&str]) -> On {

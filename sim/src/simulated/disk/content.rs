@@ -55,6 +55,8 @@ struct Unsynced {
     durable: Version,
     /// Contents that a sync under way will make durable and that were overwritten since, oldest first.
     captured: Vec<Version>,
+    /// Whether a sync that failed has given it up: nothing will bring it to the medium but another write.
+    forgotten: bool,
 }
 
 struct Version {
@@ -103,6 +105,12 @@ impl Content {
     /// Whether a loss of power could change anything.
     pub(crate) fn is_unsynced(&self) -> bool {
         !self.unsynced.is_empty() || self.length.bytes != self.durable_length.bytes
+    }
+
+    /// Whether a sync would have anything to do.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.unsynced.values().any(|sector| !sector.forgotten)
+            || self.length.bytes != self.durable_length.bytes
     }
 
     /// Up to `length` bytes from `offset`, fewer at the end; and how many of them the cache did not hold in this power
@@ -215,8 +223,42 @@ impl Content {
                     sector.durable = version;
                 }
             }
-            sector.change > snapshot.change
+            sector.change > snapshot.change || sector.forgotten
         });
+    }
+
+    /// Ends a sync that failed and that forgets what it was to make durable, as Linux's file systems do: programs go on
+    /// seeing what they wrote, and no later sync brings it to the medium (Rebello et al., USENIX ATC 2020, section 3).
+    pub(crate) fn forget_sync(&mut self, snapshot: &Snapshot) {
+        self.cancel_sync(snapshot);
+        for sector in self.unsynced.values_mut().filter(|sector| sector.change <= snapshot.change) {
+            sector.forgotten = true;
+            sector.captured.clear();
+        }
+        // Lengths go through the file system's journal.
+        if snapshot.length_change >= self.durable_length.change {
+            self.durable_length = Length { bytes: snapshot.length_bytes, change: snapshot.length_change };
+        }
+    }
+
+    /// Whether a sync that failed has forgotten something that nobody has written anew since.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.unsynced.values().any(|sector| sector.forgotten)
+    }
+
+    /// Flips one bit each in sectors that chance chooses with this probability; returns in how many.
+    pub(crate) fn rot(&mut self, probability: f64, chance: &mut Stream) -> u64 {
+        let mut sectors = 0;
+        for chunk in self.chunks.values_mut() {
+            for sector in chunk.bytes.chunks_mut(index(self.sector_bytes)) {
+                if chance.chance(probability) {
+                    let bit = chance.below(0..sector.len() as u64 * 8);
+                    sector[index(bit / 8)] ^= 1 << (bit % 8);
+                    sectors += 1;
+                }
+            }
+        }
+        sectors
     }
 
     /// Gives a sync up whose process has ended.
@@ -228,7 +270,7 @@ impl Content {
 
     /// Makes all of it durable, as the kernel does with what was unsynced for long.
     pub(crate) fn write_back(&mut self) {
-        self.unsynced.clear();
+        self.unsynced.retain(|_, sector| sector.forgotten);
         self.durable_length = self.length;
     }
 
@@ -278,10 +320,16 @@ impl Content {
         let change = self.change;
         let Some(unsynced) = self.unsynced.get(&sector) else {
             let durable = Version { change: 0, bytes: self.sector(sector) };
-            self.unsynced.insert(sector, Unsynced { change, durable, captured: Vec::new() });
+            self.unsynced
+                .insert(sector, Unsynced { change, durable, captured: Vec::new(), forgotten: false });
             return;
         };
         if unsynced.change == change {
+            return;
+        }
+        if unsynced.forgotten {
+            let unsynced = self.unsynced.get_mut(&sector).expect("it was there a line ago");
+            (unsynced.change, unsynced.forgotten) = (change, false);
             return;
         }
         let covered = self.syncing.last().is_some_and(|syncing| *syncing >= unsynced.change);
@@ -361,6 +409,9 @@ impl Content {
 impl Unsynced {
     /// What a loss of power leaves of the sector, of which `newest` is what programs saw.
     fn survivor(self, newest: &Sector, kept: f64, sector_bytes: u64, chance: &mut Stream) -> Sector {
+        if self.forgotten {
+            return self.durable.bytes;
+        }
         let fate = chance.unit();
         if fate < kept {
             return newest.clone();

@@ -15,6 +15,8 @@ pub(crate) struct Device {
     passed_ns: u64,
     /// Faults under way and how many times longer each makes everything take.
     slow_by: BTreeMap<u32, f64>,
+    /// Faults under way that let nothing come to its end, and until when.
+    stuck_until_ns: BTreeMap<u32, u64>,
     chance: Stream,
 }
 
@@ -23,12 +25,20 @@ impl Device {
         #[expect(clippy::cast_precision_loss, reason = "a speed needs no more than 53 bits")]
         let bandwidth_bytes_per_s = plan.bandwidth_bytes_per_s.max(1) as f64;
         let places_free_ns = vec![0; plan.queue_depth.max(1) as usize];
-        Self { bandwidth_bytes_per_s, places_free_ns, passed_ns: 0, slow_by: BTreeMap::new(), chance }
+        Self {
+            bandwidth_bytes_per_s,
+            places_free_ns,
+            passed_ns: 0,
+            slow_by: BTreeMap::new(),
+            stuck_until_ns: BTreeMap::new(),
+            chance,
+        }
     }
 
     /// Takes an operation of this mean latency and many bytes at `now_ns`; returns when it will be done.
     pub(crate) fn take(&mut self, now_ns: u64, latency_ns: u64, bytes: u64) -> u64 {
         let factor: f64 = self.slow_by.values().product();
+        let now_ns = self.stuck_until_ns.values().copied().fold(now_ns, u64::max);
         // Half is fixed and half exponential: real devices have a floor and a tail.
         let half = Duration::from_nanos(latency_ns / 2);
         let latency = scaled(half + self.chance.exponential(half), factor);
@@ -56,9 +66,15 @@ impl Device {
         self.slow_by.insert(fault, factor);
     }
 
+    /// Has `fault` let nothing that is asked for from now on come to its end before `until_ns`.
+    pub(crate) fn stick(&mut self, fault: u32, until_ns: u64) {
+        self.stuck_until_ns.insert(fault, until_ns);
+    }
+
     /// Ends what `fault` did.
     pub(crate) fn heal(&mut self, fault: u32) {
         self.slow_by.remove(&fault);
+        self.stuck_until_ns.remove(&fault);
     }
 }
 

@@ -74,6 +74,14 @@ impl Tree {
         }
     }
 
+    /// The contents of all files, in the order in which they were made.
+    pub(crate) fn contents(&mut self) -> impl Iterator<Item = &mut Content> {
+        self.inodes.values_mut().filter_map(|entry| match &mut entry.body {
+            Body::File(content) => Some(content),
+            Body::Directory(_) => None,
+        })
+    }
+
     /// The file called `path`.
     pub(crate) fn file(&self, path: &str) -> io::Result<Inode> {
         let (directory, name) = self.parent(path)?;

@@ -26,13 +26,19 @@ pub(super) struct Socket {
 
 impl Network {
     pub(super) fn send_datagram(&mut self, agenda: &mut Agenda, datagram: Datagram) {
-        self.messages += 1;
-        if self.links.get(datagram.from, datagram.to).loses() {
-            return;
+        let times = if self.links.get(datagram.from, datagram.to).duplicates() { 2 } else { 1 };
+        for _ in 0..times {
+            self.messages += 1;
+            let link = self.links.get(datagram.from, datagram.to);
+            if link.loses() {
+                continue;
+            }
+            let bytes = link.carried(datagram.bytes.clone());
+            let arrives_ns =
+                self.arrival_ns(agenda.now_ns(), datagram.from, datagram.to, datagram.bytes.len());
+            let copy = Box::new(Datagram { bytes, ..datagram });
+            agenda.push(arrives_ns, agenda::Step::Net(super::Step::Datagram(copy)));
         }
-        let length = datagram.bytes.len();
-        let arrives_ns = self.arrival_ns(agenda.now_ns(), datagram.from, datagram.to, length);
-        agenda.push(arrives_ns, agenda::Step::Net(super::Step::Datagram(Box::new(datagram))));
     }
 
     pub(super) fn datagram_arrives(&mut self, datagram: Datagram) {

@@ -3,6 +3,7 @@
 use crate::history::NodeIndex;
 use crate::plan::{NetworkPlan, NodePlan, Plan};
 use crate::rng::Stream;
+use bytes::Bytes;
 
 /// From a node to itself.
 const LOOPBACK_NS: u64 = 5_000;
@@ -18,6 +19,16 @@ pub(crate) enum Harm {
     Delay { by_ns: u64, jitter_ns: u64 },
     /// Packets are lost by chance.
     Loss { probability: f64 },
+    /// Nothing arrives before this.
+    Clog { until_ns: u64 },
+    /// Packets arrive twice by chance.
+    Duplicate { probability: f64 },
+    /// Packets are held back by chance, evenly up to so long.
+    Reorder { probability: f64, by_ns: u64 },
+    /// Packets are damaged by chance; checksums miss a share of that.
+    Corrupt { probability: f64, undetected: f64 },
+    /// So many bytes a second pass.
+    Bandwidth { bytes_per_second: f64 },
 }
 
 /// All directed links.
@@ -41,9 +52,18 @@ pub(super) struct Link {
     /// Of faults alone, so that their draws leave the packets' as they were.
     harm_chance: Stream,
     pub(super) cut: bool,
+    /// Nothing arrives before this.
+    pub(super) clogged_until_ns: u64,
     delay_ns: u64,
     delay_jitter_ns: u64,
     loss: f64,
+    /// The chances of being damaged without a checksum finding it, of arriving twice, of being held back and up to when.
+    corruption: f64,
+    duplication: f64,
+    reordering: Vec<(f64, u64)>,
+    /// Bytes a second, where a fault bounds them, and when the last byte will have passed.
+    bytes_per_second: Option<f64>,
+    passed_ns: u64,
 }
 
 impl Links {
@@ -101,9 +121,15 @@ impl Links {
             chance: Stream::named(self.seed, &name),
             harm_chance: Stream::named(self.seed, &format!("{name}/harm")),
             cut: false,
+            clogged_until_ns: 0,
             delay_ns: 0,
             delay_jitter_ns: 0,
             loss: 0.0,
+            corruption: 0.0,
+            duplication: 0.0,
+            reordering: Vec::new(),
+            bytes_per_second: None,
+            passed_ns: 0,
         }
     }
 
@@ -128,7 +154,39 @@ impl Link {
         if self.delay_jitter_ns > 0 {
             total_ns = total_ns.saturating_add(self.harm_chance.below(0..self.delay_jitter_ns));
         }
+        for (probability, by_ns) in &self.reordering {
+            if self.harm_chance.chance(*probability) {
+                total_ns = total_ns.saturating_add(self.harm_chance.below(0..*by_ns));
+            }
+        }
         total_ns
+    }
+
+    /// When so many bytes, handed over at `ready_ns`, have passed a bound on the link's bandwidth.
+    pub(super) fn passed_ns(&mut self, ready_ns: u64, bytes: usize) -> u64 {
+        let Some(bytes_per_second) = self.bytes_per_second else { return ready_ns };
+        #[expect(clippy::cast_precision_loss, reason = "a packet's length is exact")]
+        let takes = std::time::Duration::from_secs_f64(bytes as f64 / bytes_per_second);
+        let takes_ns = u64::try_from(takes.as_nanos()).unwrap_or(u64::MAX);
+        self.passed_ns = self.passed_ns.max(ready_ns).saturating_add(takes_ns);
+        self.passed_ns
+    }
+
+    /// Whether a packet that is sent now arrives twice by chance.
+    pub(super) fn duplicates(&mut self) -> bool {
+        self.duplication > 0.0 && self.harm_chance.chance(self.duplication)
+    }
+
+    /// What arrives of `bytes` that are sent now: by chance with a bit changed.
+    pub(super) fn carried(&mut self, bytes: Bytes) -> Bytes {
+        if self.corruption == 0.0 || bytes.is_empty() || !self.harm_chance.chance(self.corruption) {
+            return bytes;
+        }
+        let mut damaged = bytes.to_vec();
+        let bit = self.harm_chance.below(0..bytes.len() as u64 * 8);
+        let place = usize::try_from(bit / 8).expect("a place in the packet");
+        damaged[place] ^= 1 << (bit % 8);
+        damaged.into()
     }
 
     /// Whether a packet that is sent now is lost by chance.
@@ -136,21 +194,35 @@ impl Link {
         self.loss > 0.0 && self.harm_chance.chance(self.loss)
     }
 
-    /// Takes on what all faults under way do together: delays add up, and a packet must survive each chance of loss.
+    /// Takes on what all faults under way do together: delays add up, a packet must survive each chance of loss, and the
+    /// narrowest bound on bandwidth counts.
     fn suffer<'a>(&mut self, harms: impl Iterator<Item = &'a (u32, NodeIndex, NodeIndex, Harm)>) {
-        (self.cut, self.delay_ns, self.delay_jitter_ns) = (false, 0, 0);
-        let mut survives = 1.0;
+        (self.cut, self.clogged_until_ns, self.delay_ns, self.delay_jitter_ns) = (false, 0, 0, 0);
+        self.bytes_per_second = None;
+        self.reordering.clear();
+        let (mut survives, mut unharmed, mut single) = (1.0, 1.0, 1.0);
         for (.., harm) in harms {
             match *harm {
                 Harm::Cut => self.cut = true,
+                Harm::Clog { until_ns } => self.clogged_until_ns = self.clogged_until_ns.max(until_ns),
                 Harm::Delay { by_ns, jitter_ns } => {
                     self.delay_ns = self.delay_ns.saturating_add(by_ns);
                     self.delay_jitter_ns = self.delay_jitter_ns.saturating_add(jitter_ns);
                 }
                 Harm::Loss { probability } => survives *= 1.0 - probability,
+                Harm::Duplicate { probability } => single *= 1.0 - probability,
+                Harm::Reorder { probability, by_ns } => self.reordering.push((probability, by_ns)),
+                Harm::Corrupt { probability, undetected } => {
+                    survives *= 1.0 - probability * (1.0 - undetected);
+                    unharmed *= 1.0 - probability * undetected;
+                }
+                Harm::Bandwidth { bytes_per_second } => {
+                    let narrowest = self.bytes_per_second.unwrap_or(f64::INFINITY).min(bytes_per_second);
+                    self.bytes_per_second = Some(narrowest.max(1.0));
+                }
             }
         }
-        self.loss = 1.0 - survives;
+        (self.loss, self.corruption, self.duplication) = (1.0 - survives, 1.0 - unharmed, 1.0 - single);
     }
 }
 

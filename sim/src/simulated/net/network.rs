@@ -52,7 +52,7 @@ pub(crate) struct Network {
     pub(super) messages: u64,
     bandwidth_bytes_per_s: u64,
     pub(super) buffer_bytes: usize,
-    connect_timeout_ns: u64,
+    pub(super) connect_timeout_ns: u64,
     retransmit_timeout_ns: u64,
 }
 
@@ -130,10 +130,14 @@ impl Network {
         }
         let sender = self.host(from);
         sender.sends_ns = sender.sends_ns.max(now_ns) + wire_ns;
-        let first_ns = sender.sends_ns + latency_ns;
+        let sent_ns = sender.sends_ns;
+        let link = self.links.get(from, to);
+        let (first_ns, clogged_until_ns) =
+            (link.passed_ns(sent_ns, bytes) + latency_ns, link.clogged_until_ns);
+        // The receiver's card is as busy as its bytes make it: one that is late on its way holds up nobody else's.
         let receiver = self.host(to);
-        receiver.receives_ns = first_ns.max(receiver.receives_ns + wire_ns);
-        receiver.receives_ns
+        receiver.receives_ns = receiver.receives_ns.max(now_ns) + wire_ns;
+        first_ns.max(receiver.receives_ns).max(clogged_until_ns)
     }
 
     /// Begins a call from `from` to `port` of `to`.
@@ -276,8 +280,15 @@ impl Network {
     ) {
         self.messages += 1;
         let length = bytes.as_ref().map_or(0, Bytes::len);
-        let lost = self.links.get(from, to).loses();
+        let link = self.links.get(from, to);
+        let (lost, twice) = (link.loses(), link.duplicates());
+        let bytes = bytes.map(|bytes| link.carried(bytes));
         let arrives_ns = self.arrival_ns(agenda.now_ns(), from, to, length);
+        if twice {
+            // The peer's kernel drops the copy; it has used the wire all the same.
+            self.messages += 1;
+            self.arrival_ns(agenda.now_ns(), from, to, length);
+        }
         let Some(connection) = self.connection(token) else { return };
         let pipe = &mut connection.pipes[side];
         let arrives_ns = arrives_ns.max(pipe.last_arrival_ns);
