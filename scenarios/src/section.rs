@@ -177,6 +177,9 @@ impl<'a> Section<'a> {
     }
 }
 
+/// More choices than this are shown only where none of them is near.
+const CHOICES_MAX: usize = 16;
+
 /// A problem: `name` is no `sort` (key, role, kind of fault) that `of` has; its `choices` are.
 pub fn unknown<'a>(
     span: Range<usize>,
@@ -190,6 +193,10 @@ pub fn unknown<'a>(
         Diagnostic::new(span, format!("unknown {sort} `{name}`"), format!("{of} has no such {sort}"));
     if let Some(near) = nearest(name, choices.iter().copied()) {
         problem = problem.help(format!("did you mean `{near}`?"));
+        // A long list would bury the one that was meant.
+        if choices.len() > CHOICES_MAX {
+            return problem;
+        }
     }
     if choices.is_empty() {
         problem.help(format!("{of} has none"))

@@ -5,7 +5,10 @@ use hogwash_scenarios as scenarios;
 use proptest::prelude::*;
 use scenarios::plan_file::{read, write};
 use scenarios::scenario::Scenario;
-use sim::fault::{ClockDrift, ClockStep, Cut, Delay, Fault, Inject, Loss, On, SlowDisk};
+use sim::fault::{
+    After, BadTimeSource, Cause, ClockDrift, ClockStep, Cut, Delay, DiskError, Fault, Flap, Inject, Load,
+    Loss, MainsLoss, On, SlowDisk,
+};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +50,7 @@ fn nodes() -> impl Strategy<Value = Vec<NodePlan>> {
 
 fn inject(names: Vec<String>) -> impl Strategy<Value = Inject> {
     let names = prop::sample::subsequence(names.clone(), 1..=names.len());
-    (names.clone(), names, 0..9_u8, any::<bool>(), any::<u32>(), 0.0..=1.0_f64).prop_map(
+    (names.clone(), names, 0..14_u8, any::<bool>(), any::<u32>(), 0.0..=1.0_f64).prop_map(
         |(nodes, to, kind, both_ways, length, share)| {
             let (from, by_ns) = (nodes.clone(), u64::from(length));
             let jitter_ns = by_ns / 2;
@@ -60,10 +63,31 @@ fn inject(names: Vec<String>) -> impl Strategy<Value = Inject> {
                 5 => Inject::Loss(Loss { from, to, both_ways, probability: share }),
                 6 => Inject::SlowDisk(SlowDisk { nodes, factor: 1.0 + share }),
                 7 => Inject::ClockStep(ClockStep { nodes, by_ns: -i64::from(length) }),
-                _ => Inject::ClockDrift(ClockDrift { nodes, parts_per_million: share * 100.0 - 50.0 }),
+                8 => Inject::ClockDrift(ClockDrift { nodes, parts_per_million: share * 100.0 - 50.0 }),
+                9 => Inject::Flap(Flap { from, to, both_ways, down_ns: by_ns, up_ns: jitter_ns }),
+                10 => Inject::DiskError(DiskError { nodes, probability: share, once: both_ways }),
+                11 => Inject::MainsLoss(MainsLoss { nodes, battery_ns: by_ns, generator_fails: share }),
+                12 => {
+                    Inject::BadTimeSource(BadTimeSource { nodes, by_ns: -i64::from(length), poll_ns: by_ns })
+                }
+                _ => Inject::WrongNames(On { nodes }),
             }
         },
     )
+}
+
+fn after(seed: u64, role: &str) -> Option<After> {
+    let name = role.to_owned();
+    let event = match seed % 9 {
+        0 => Cause::FaultStart("a fault that \"is\" not there".to_owned()),
+        1 => Cause::FaultEnd("fault 0".to_owned()),
+        2 => Cause::Lead(name),
+        3 => Cause::Exit(name),
+        4 => Cause::Boot(name),
+        5 => Cause::Load(Load { role: name, share: 0.25, lasts_ns: seed & 0xffff_ffff }),
+        _ => return None,
+    };
+    Some(After { event, delay_ns: seed & 0xffff, length_ns: 1 + (seed & 0xff_ffff) })
 }
 
 fn plans() -> impl Strategy<Value = Plan> {

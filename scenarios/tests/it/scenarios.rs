@@ -154,3 +154,100 @@ fn overrides_are_settings_of_the_stack() {
     let variant = scenarios::planner::plan(&scenario, &Named, Some("x"), 0, &[]).unwrap_err().to_string();
     assert_eq!(variant, "there is no variant `x`: `correlated/everything` has `unsafe-acks`");
 }
+
+const OPEN: &str = r#"
+name = "test/open"
+why = "All that can be left open."
+duration = "60s"
+[nodes]
+api = { count = 2, domains = { rack = "spread:2" } }
+queue = { count = 3, domains = { rack = "spread:2", power = "spread:2" } }
+worker = { count = 2 }
+client = { count = 1 }
+[workload]
+clients = 2
+rate = "1/s"
+[[fault]]
+name = "anything"
+at = "any"
+for = "any"
+times = "1..6"
+inject = "any"
+[[fault]]
+name = "clocks"
+at = "5s..10s"
+for = "1s"
+times = 4
+inject = ["clock", "pause"]
+[[fault]]
+name = "slow"
+at = "any"
+for = "any"
+inject.slow-disk = { target = "any", factor = "any" }
+[[fault]]
+name = "link"
+at = "any"
+for = "any"
+inject.delay = { from = "any", to = "all", by = "any" }
+[[fault]]
+name = "crash"
+at = "any"
+for = "any"
+inject.crash = "any"
+[[fault]]
+name = "inrush"
+after = { fault-end = "crash", delay = "1s..3s" }
+for = "2s..4s"
+inject.power-loss = { domain = "power" }
+[[fault]]
+name = "thermal"
+after = { load = "worker", share = 0.9, lasts = "2s", delay = "1s" }
+for = "5s"
+inject.power-loss = { nodes = ["where it happened"] }
+"#;
+
+fn open_plan(seed: u64) -> sim::plan::Plan {
+    let scenario = Scenario::parse(OPEN.as_bytes(), "open.toml", &Named);
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+    scenarios::planner::plan(&scenario, &Named, None, seed, &[]).unwrap()
+}
+
+#[test]
+fn what_is_left_open_is_drawn_and_every_kind_comes_up() {
+    let mut kinds = std::collections::BTreeMap::new();
+    for seed in 0..400 {
+        let plan = open_plan(seed);
+        for fault in &plan.faults {
+            *kinds.entry(fault.inject.word()).or_insert(0) += 1;
+            let clocks = fault.name.starts_with("clocks.");
+            let is_clock = fault.inject.word().contains("clock") || fault.inject.word() == "bad-time-source";
+            assert!(!clocks || is_clock || fault.inject.word() == "pause", "{fault:?}");
+            assert!(!fault.inject.targets().is_empty() && fault.end_ns <= 60_000_000_000, "{fault:?}");
+        }
+        let again =
+            scenarios::plan_file::read(scenarios::plan_file::write(&plan).as_bytes(), "p.toml", &Named);
+        assert_eq!(again.unwrap_or_else(|error| panic!("{error}")), plan);
+    }
+    let missing: Vec<_> = scenarios::kinds::words().filter(|word| !kinds.contains_key(word)).collect();
+    assert!(missing.is_empty(), "never drawn: {missing:?}");
+}
+
+#[test]
+fn each_seed_leaves_some_kinds_out() {
+    let kinds_of = |seed| {
+        let plan = open_plan(seed);
+        let open = plan.faults.iter().filter(|fault| fault.name.starts_with("clocks."));
+        open.map(|fault| fault.inject.word()).collect::<std::collections::BTreeSet<_>>()
+    };
+    // Six kinds, four draws: were all always on, that all four are one kind would come once in 216 seeds.
+    let alone = (0..300).filter(|seed| kinds_of(*seed).len() == 1).count();
+    assert!(alone > 30, "{alone} of 300 seeds had one kind alone");
+}
+
+#[test]
+fn a_plan_says_what_sets_a_fault_off() {
+    let plan = open_plan(2);
+    let words = scenarios::describe::faults(&plan);
+    let last: Vec<&String> = words.iter().rev().take(2).collect();
+    insta::assert_snapshot!(format!("{}\n{}", last[1], last[0]));
+}
