@@ -1,16 +1,18 @@
-//! `processes`: no process of the stack ends by itself.
+//! `processes`: no process of the stack ends by itself, unless its machine fails it.
 
 use crate::names::Names;
 use crate::verdict::Violations;
 use crate::{Invariant, Law, Outcome};
+use sim::fault::Inject;
 use sim::history::{Down, Event, Fact, NodeIndex};
 use sim::plan::Plan;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Faults may end processes; bugs may not.
 pub const LAW: Law = Law {
     name: "processes",
-    sentence: "no process of the stack ends by itself: none panics, none goes over its memory, none returns early",
+    sentence: "no process of the stack ends by itself: none panics, none goes over its memory, none returns early; but for \
+               one whose disk fails it, which may end to start anew, and one whose memory others take",
     needs: "a process that starts",
     survives: &[],
     make: |plan| Box::new(Processes::new(plan)),
@@ -21,6 +23,10 @@ const LAST_EVENTS: usize = 20;
 
 struct Processes {
     names: Names,
+    /// Faults of the plan that may end a process, and how.
+    excuses: Vec<Option<Down>>,
+    /// Nodes hit by one of them, and how: what a disk has suffered stays.
+    excused: BTreeSet<(NodeIndex, Down)>,
     last: BTreeMap<NodeIndex, VecDeque<Event>>,
     violations: Violations,
     booted: u64,
@@ -28,7 +34,14 @@ struct Processes {
 
 impl Processes {
     fn new(plan: &Plan) -> Self {
-        Self { names: Names::of(plan), last: BTreeMap::new(), violations: Violations::default(), booted: 0 }
+        Self {
+            names: Names::of(plan),
+            excuses: plan.faults.iter().map(|fault| excuse(&fault.inject)).collect(),
+            excused: BTreeSet::new(),
+            last: BTreeMap::new(),
+            violations: Violations::default(),
+            booted: 0,
+        }
     }
 
     fn ended(&mut self, event: &Event, cause: &str, shape: &str) {
@@ -36,6 +49,21 @@ impl Processes {
         let last = self.last.remove(&event.node).unwrap_or_default();
         let evidence = last.iter().chain([event]).map(|event| self.names.line(event)).collect();
         self.violations.add_all(event.at_ns, shape, None, message, evidence);
+    }
+}
+
+/// How a process may end by itself that suffers this fault. A panic is never the right way.
+fn excuse(inject: &Inject) -> Option<Down> {
+    match inject {
+        Inject::FullDisk(_)
+        | Inject::DiskError(_)
+        | Inject::FailedSync(_)
+        | Inject::BitRot(_)
+        | Inject::MisdirectedWrite(_)
+        | Inject::TornWrite(_)
+        | Inject::DiskDeath(_) => Some(Down::Returned),
+        Inject::MemoryPressure(_) => Some(Down::OutOfMemory),
+        _ => None,
     }
 }
 
@@ -49,7 +77,14 @@ impl Invariant for Processes {
                 self.ended(event, message, &format!("panic at {place}"));
                 return;
             }
-            Fact::Exit { cause: cause @ (Down::OutOfMemory | Down::Returned) } => {
+            Fact::FaultStart { fault, nodes } => {
+                if let Some(Some(cause)) = self.excuses.get(*fault as usize) {
+                    self.excused.extend(nodes.iter().map(|node| (*node, *cause)));
+                }
+            }
+            Fact::Exit { cause: cause @ (Down::OutOfMemory | Down::Returned) }
+                if !self.excused.contains(&(event.node, *cause)) =>
+            {
                 self.ended(event, &cause.to_string(), &format!("exit: {cause}"));
                 return;
             }

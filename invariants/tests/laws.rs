@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use invariants::{LAWS, Law, Verdict, Watch, check};
-use sim::fault::{ClockDrift, Cut, Fault, Inject, On};
+use sim::fault::{ClockDrift, Cut, Fault, Inject, On, Share};
 use sim::history::{Event, Fact, from_text};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ fn faults() -> Vec<Fault> {
         (cut(), 500_000_000),
         (Inject::Crash(on()), 10_000_000_000),
         (Inject::Crash(on()), 500_000_000),
+        (Inject::FullDisk(on()), 1_000_000_000),
+        (Inject::MemoryPressure(Share { nodes: on().nodes, share: 0.5 }), 1_000_000_000),
     ];
     let fault = |(number, (inject, length_ns)): (usize, (Inject, u64))| Fault {
         name: format!("fault-{number}"),

@@ -154,7 +154,7 @@ Examples:
     Evidence(EvidenceArgs),
     /// List scenarios and their variants, settings and laws
     #[cfg(not(live))]
-    List,
+    List(ListArgs),
     /// Read scenario and plan files and say what is wrong with them
     #[cfg(not(live))]
     Check(CheckArgs),
@@ -388,12 +388,23 @@ pub struct EvidenceArgs {
     pub initiating_events: Option<PathBuf>,
 }
 
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print a JSON schema of scenario files instead, for editors
+    #[arg(long)]
+    pub schema: bool,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Scenario or plan files
-    #[arg(required = true)]
+    #[arg(required_unless_present = "explain")]
     pub files: Vec<PathBuf>,
+    /// Print every key that a scenario file can have, with what it is for and an example
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// `completions`.

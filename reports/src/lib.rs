@@ -9,6 +9,8 @@
 pub mod cli;
 #[cfg(not(live))]
 pub mod compare;
+#[cfg(not(live))]
+mod exercised;
 pub mod exit;
 #[cfg(not(live))]
 pub mod forms;

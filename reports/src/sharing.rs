@@ -220,6 +220,7 @@ mod tests {
         };
         let fault = Fault {
             name: "fault-1".to_owned(),
+            after: None,
             start_ns: 0,
             end_ns: 0,
             shared: Some("power=A".to_owned()),

@@ -63,7 +63,7 @@ pub(crate) fn run(program: &Program, verb: Option<Verb>) -> Result<Exit> {
         #[cfg(not(live))]
         Some(Verb::Compare(arguments)) => compare::compare(program, &arguments),
         #[cfg(not(live))]
-        Some(Verb::List) => list::list(program),
+        Some(Verb::List(arguments)) => list::list(program, &arguments),
         #[cfg(not(live))]
         Some(Verb::Check(arguments)) => check::check(program, &arguments),
         #[cfg(not(live))]

@@ -83,8 +83,9 @@ pub mod library;
 pub mod plan_file;
 pub mod planner;
 #[cfg(not(live))]
-pub mod replay;
+pub mod reference;
 #[cfg(not(live))]
+pub mod replay;
 pub mod runner;
 pub mod scenario;
 pub mod section;

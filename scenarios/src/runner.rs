@@ -7,7 +7,7 @@
 
 use crate::error::ScenarioError;
 use crate::expectation::{Expectation, Judgement};
-use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Provenance, Store, StoredRun};
+use crate::store::{self, Broken, CAPSULE_VERSION, Capsule, Hits, Provenance, Store, StoredRun};
 use invariants::{Finding, Law, Verdict, Watch};
 use sim::coverage::Coverage;
 use sim::history::{Event, Observer, Sink};
@@ -125,10 +125,20 @@ impl RunReport {
             exercised: by_law().map(|(name, law)| (name, law.finding.exercised)).collect(),
             judgements: by_law().map(|(name, law)| (name, law.judgement)).collect(),
             marks: self.coverage.marks.iter().map(|(mark, times)| ((*mark).to_owned(), *times)).collect(),
+            faults: hits(&self.coverage),
             violations: self.broken(),
             provenance: Provenance::here(),
         }
     }
+}
+
+/// By kind of fault, then by role, how often a fault hit.
+fn hits(coverage: &Coverage) -> Hits {
+    let mut hits = Hits::new();
+    for ((kind, role), times) in &coverage.faults {
+        hits.entry((*kind).to_owned()).or_default().insert(role.clone(), *times);
+    }
+    hits
 }
 
 /// Runs `plan` on `stack`, every law watching.

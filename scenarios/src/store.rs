@@ -74,6 +74,9 @@ impl Provenance {
     }
 }
 
+/// How often a fault of each kind hit a node of each role: by kind, then by role.
+pub type Hits = BTreeMap<String, BTreeMap<String, u64>>;
+
 /// What came of a run, in few lines: the capsule that survives time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,6 +109,9 @@ pub struct Capsule {
     /// How often each mark of the stack or of a law was reached.
     #[serde(default)]
     pub marks: BTreeMap<String, u64>,
+    /// How often a fault of each kind hit a node of each role: by kind, then by role.
+    #[serde(default)]
+    pub faults: Hits,
     /// What to make of it.
     pub judgements: BTreeMap<String, Judgement>,
     /// How laws were broken.

@@ -33,13 +33,15 @@ macro_rules! sometimes {
     };
 }
 
-/// Which marks a run reached.
+/// Which marks a run reached, and which faults it had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// How often each mark was reached; those that were not are absent.
     pub marks: BTreeMap<&'static str, u64>,
     /// In which situations.
     pub situations: BTreeSet<Situation>,
+    /// How often a fault of each kind began that hit a node of each role.
+    pub faults: BTreeMap<(&'static str, String), u64>,
 }
 
 /// A mark, the kind of fault that was under way, if any, and the role of the node that reached it.

@@ -7,11 +7,14 @@ use crate::review::file::Review;
 use crate::terminal::coloured;
 use anyhow::Result;
 use scenarios::scenario::Scenario;
-use scenarios::{ScenarioError, library, plan_file};
+use scenarios::{ScenarioError, library, plan_file, reference};
 use serde_json::json;
 use std::path::Path;
 
 pub(crate) fn check(program: &Program, arguments: &CheckArgs) -> Result<Exit> {
+    if arguments.explain {
+        print!("{}", reference::explain(program.stack.as_ref()));
+    }
     let mut exit = Exit::Success;
     for path in &arguments.files {
         match read(program, path) {

@@ -1,6 +1,7 @@
 //! `hogwash fuzz`: scenarios times seeds, on all cores; violations told apart by their shape.
 
 use crate::cli::FuzzArgs;
+use crate::exercised;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::program::Program;
@@ -142,7 +143,8 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
                 "violated": summary.violated, "expected": summary.expected, "cut-off": summary.cut_off,
                 "bugs": summary.bugs, "not-deterministic": summary.not_deterministic, "distinct": distinct,
                 "missing": summary.missing, "marks": summary.marks,
-                "never-reached": never_reached(program, summary), "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
+                "never-reached": never_reached(program, summary), "faults": exercised::hits(summary),
+                "never-fired": exercised::never_fired(program, summary), "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
                 "timed-out": summary.timed_out, "lost": summary.lost,
                 "interrupted": summary.interrupted})
         );
@@ -164,6 +166,7 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
         println!("  {scenario}: {law} was expected to be violated on some seed, and was on none");
     }
     show_marks(program, summary);
+    exercised::show(program, summary);
 }
 
 /// The marks of the stack that no run reached, in the order in which it lists them.

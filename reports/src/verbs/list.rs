@@ -1,15 +1,20 @@
 //! `hogwash list`: scenarios and variants, settings, laws.
 
+use crate::cli::ListArgs;
 use crate::exit::Exit;
 use crate::program::Program;
 use crate::terminal::{Paint, coloured};
 use anyhow::Result;
 use invariants::LAWS;
-use scenarios::library;
+use scenarios::{library, reference};
 use serde_json::json;
 use sim::stack::SettingKind;
 
-pub(crate) fn list(program: &Program) -> Result<Exit> {
+pub(crate) fn list(program: &Program, arguments: &ListArgs) -> Result<Exit> {
+    if arguments.schema {
+        println!("{:#}", reference::schema(program.stack.as_ref()));
+        return Ok(Exit::Success);
+    }
     let scenarios = library::all(program.stack.as_ref())?;
     if program.json() {
         for scenario in &scenarios {

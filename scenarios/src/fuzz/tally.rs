@@ -2,7 +2,7 @@
 
 use super::{Run, RunResult, has, target_name};
 use crate::expectation::Judgement;
-use crate::store::{Broken, Capsule, StoredRun};
+use crate::store::{Broken, Capsule, Hits, StoredRun};
 use invariants::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub struct Summary {
     pub missing: Vec<(String, String)>,
     /// In how many runs each mark was reached; those that were not reached are absent.
     pub marks: BTreeMap<String, u64>,
+    /// How often, in the runs of each scenario, a fault of each kind hit a node of each role.
+    pub faults: BTreeMap<String, Hits>,
     /// Simulated time of all runs.
     pub sim_ns: u64,
     /// Events of all runs.
@@ -135,6 +137,12 @@ impl Tally {
                 summary.events += capsule.events;
                 for mark in capsule.marks.keys() {
                     *summary.marks.entry(mark.clone()).or_default() += 1;
+                }
+                let faults = summary.faults.entry(run.scenario.clone()).or_default();
+                for (kind, roles) in &capsule.faults {
+                    for (role, times) in roles {
+                        *faults.entry(kind.clone()).or_default().entry(role.clone()).or_default() += times;
+                    }
                 }
                 let unexpected = has(capsule, Judgement::Unexpected);
                 summary.violated += u64::from(unexpected);

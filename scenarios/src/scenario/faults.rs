@@ -73,6 +73,14 @@ impl Injection {
 }
 
 impl Harm {
+    /// The words of the kinds that it may be.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        match self {
+            Self::One(injection) => vec![injection.kind],
+            Self::Open(kinds) => kinds.iter().map(|kind| kind.word).collect(),
+        }
+    }
+
     /// The word that faults without a name are called by.
     fn word(&self) -> &'static str {
         match self {

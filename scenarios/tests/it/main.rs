@@ -6,6 +6,7 @@ mod fuzzing;
 mod leaks;
 mod library;
 mod plans;
+mod reference;
 mod runs;
 mod scenarios;
 mod shrinking;

@@ -5,7 +5,7 @@ use super::{Digest, Id, NodeIndex};
 use std::fmt;
 
 /// Why a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Down {
     /// Killed by a fault; its host lives on.
     Crash,

@@ -66,12 +66,13 @@ fn plan_beginning(kernel: &mut Kernel, beginning: Beginning) {
 
 fn begin(beginning: Beginning) {
     let Beginning { index, fault, end_ns, place, .. } = beginning;
-    let nodes = kernel::with(|kernel| {
+    let (nodes, roles) = kernel::with(|kernel| {
         let nodes = resolve(kernel, &fault.inject.targets(), place);
         kernel.record(WORLD, Fact::FaultStart { fault: index, nodes: nodes.clone() });
-        nodes
+        let roles = nodes.iter().map(|node| kernel.node(*node).plan.role.clone()).collect();
+        (nodes, roles)
     });
-    reached::fault_began(index, fault.inject.word());
+    reached::fault_began(index, fault.inject.word(), roles);
     let heal = inject::inject(index, &fault, end_ns, nodes, place);
     kernel::with(|kernel| {
         let end = Step::Control(Box::new(move || {

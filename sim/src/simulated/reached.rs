@@ -4,6 +4,7 @@ use super::kernel;
 use crate::coverage::{Coverage, Situation};
 use crate::history::WORLD;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 #[derive(Default)]
 struct State {
@@ -22,11 +23,13 @@ pub(crate) fn begin() {
     STATE.set(Some(State::default()));
 }
 
-/// A fault of this kind, with this place in the plan, is under way from now on.
-pub(crate) fn fault_began(index: u32, kind: &'static str) {
+/// A fault of this kind, with this place in the plan, is under way from now on, and hits nodes of these roles.
+pub(crate) fn fault_began(index: u32, kind: &'static str, roles: BTreeSet<String>) {
     STATE.with_borrow_mut(|state| {
-        if let Some(state) = state {
-            state.faults.push((index, kind));
+        let Some(state) = state else { return };
+        state.faults.push((index, kind));
+        for role in roles {
+            *state.coverage.faults.entry((kind, role)).or_default() += 1;
         }
     });
 }
@@ -52,10 +55,12 @@ pub(crate) fn note(mark: &'static str) {
         *state.coverage.marks.entry(mark).or_default() += 1;
         let node = kernel::current();
         // The kernel is lent already where a law reads an event; a law is on no node.
-        let here = kernel::try_with(|kernel| {
-            let role = if node == WORLD { String::new() } else { kernel.node(node).plan.role.clone() };
-            role
-        });
+        let here =
+            kernel::try_with(
+                |kernel| {
+                    if node == WORLD { String::new() } else { kernel.node(node).plan.role.clone() }
+                },
+            );
         let Some(role) = here else { return };
         let mut kinds: Vec<_> = state.faults.iter().map(|(_, kind)| Some(*kind)).collect();
         if kinds.is_empty() {

@@ -149,12 +149,14 @@ fn those_who_follow_a_bad_time_source_believe_it_at_their_next_poll() {
 /// Notes how many milliseconds each of 20 pieces of work of a second takes.
 fn works(process: Process) -> Task {
     Box::pin(async move {
-        while process.node.name == "server-1" {
+        if process.node.name != "server-1" {
+            return std::future::pending().await;
+        }
+        loop {
             let begun = Instant::now();
             cpu::run(Duration::from_secs(1), || ()).await;
             note(begun.elapsed().as_millis());
         }
-        std::future::pending().await
     })
 }
 
