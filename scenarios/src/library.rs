@@ -62,6 +62,9 @@ built_in![
     "steady/accounts",
     "steady/baseline",
     "swarm/accounts",
+    "swarm/anything",
+    "swarm/clocks",
+    "swarm/disks",
     "swarm/everything",
     "swarm/partitions"
 ];

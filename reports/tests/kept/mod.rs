@@ -106,7 +106,7 @@ pub(crate) fn keep(store: &Path, plan: &Plan, history: &str) -> PastRun {
         wall_ns: 5_000_000,
         verdicts: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.verdict)).collect(),
         marks: std::collections::BTreeMap::new(),
-        faults: BTreeMap::new(),
+        faults: std::collections::BTreeMap::new(),
         exercised: findings.iter().map(|(name, finding)| ((*name).to_owned(), finding.exercised)).collect(),
         judgements: findings
             .iter()

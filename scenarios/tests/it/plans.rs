@@ -129,7 +129,7 @@ fn plans() -> impl Strategy<Value = Plan> {
                             name: format!("fault {index}"),
                             start_ns,
                             end_ns,
-                            after: None,
+                            after: after(seed >> index, &nodes[0].role),
                             shared,
                             inject,
                         }
