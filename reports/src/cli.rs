@@ -98,7 +98,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   hogwash merge shard-1 shard-2 shard-3
-  hogwash merge target/hogwash --batch 4f0c --partial")]
+  hogwash merge target/hogwash --batch 4f0c --partial
+  hogwash merge s3://bucket/nightly/1 s3://bucket/nightly/2")]
     Merge(MergeArgs),
     /// Make a failing plan smaller: fewer faults, requests and nodes, the same violation
     #[cfg(not(live))]
@@ -240,14 +241,17 @@ pub struct FuzzArgs {
     /// Fail (exit 1) where no run reaches some mark of the stack
     #[arg(long)]
     pub require_coverage: bool,
+    /// Copy the store to this folder of an object store at the end, and go on from what is there already: file:///… or s3://…
+    #[arg(long, value_name = "URL")]
+    pub publish: Option<String>,
 }
 
 /// `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// The folders that `fuzz --store DIR` wrote, one or more shards in each
-    #[arg(required = true, value_name = "DIR")]
-    pub stores: Vec<PathBuf>,
+    /// The folders that `fuzz --store DIR` wrote, or the URLs of `--publish`, one or more shards in each
+    #[arg(required = true, value_name = "DIR|URL")]
+    pub stores: Vec<String>,
     /// Which batch, by the beginning of its name, where there are several
     #[arg(long)]
     pub batch: Option<String>,

@@ -30,6 +30,8 @@ pub mod past;
 mod program;
 #[cfg(not(live))]
 mod progress;
+#[cfg(not(live))]
+mod remote;
 pub mod review;
 #[cfg(not(live))]
 pub mod sharing;

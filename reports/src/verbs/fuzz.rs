@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::program::Program;
 use crate::progress::Progress;
+use crate::remote;
 use crate::terminal::counted;
 use anyhow::Result;
 use scenarios::fuzz::{self, Batch, Event, Events, Run, RunResult, Summary, Target};
@@ -18,12 +19,19 @@ use std::time::Duration;
 
 pub(crate) fn fuzz(program: &Program, arguments: &FuzzArgs) -> Result<Exit> {
     let batch = batch(program, arguments)?;
+    if let Some(url) = &arguments.publish {
+        remote::fetch(url, &program.common.store)?;
+    }
     let stop = interrupt::flag("the runs under way are finished")?;
     let lines = Lines { program, progress: Progress::new(program.common.quiet) };
     let summary = fuzz::fuzz(&batch, &program.stack, &lines, &stop);
     lines.progress.finish();
     let summary = summary?;
     finish(program, &summary);
+    if let Some(url) = &arguments.publish {
+        let files = remote::publish(&program.common.store, url)?;
+        eprintln!("{} of this store are in {url} now", counted(files, "file"));
+    }
     if summary.interrupted && !program.json() {
         let left = batch.runs() - summary.runs;
         println!("interrupted: {} left; the same command goes on where this one was", counted(left, "run"));
