@@ -25,6 +25,7 @@ fn texts(value: &Value, found: &mut Vec<String>) {
 /// The calls of hogwash in a script, with what its variables stand for.
 fn calls(script: &str) -> Vec<Vec<String>> {
     let variables = [
+        ("${PUBLISH:+--publish \"$PUBLISH/$shard\"}", "--publish s3://bucket/2"),
         ("${{ github.sha }}", "0123456789abcdef0123"),
         ("$CI_COMMIT_SHA", "0123456789abcdef0123"),
         ("${{ matrix.shard }}", "2"),
