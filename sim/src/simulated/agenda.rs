@@ -1,14 +1,13 @@
 //! What is to happen, in order of time: the heart of the world.
 //!
-//! madsim's own sleeps round up to a millisecond and cost a boxed callback each. The agenda is one heap of small steps
+//! madsim's own sleeps round up to a millisecond and cost a boxed callback each. The agenda is one order of small steps
 //! instead; a single task, the [`Driver`], sleeps on madsim's clock until the first of them is due. `Sleep::reset`
 //! takes any deadline, so steps are exact to the nanosecond.
 
 use super::kernel::{self, Kernel};
-use super::time::Timers;
 use super::{limits, net};
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -16,8 +15,8 @@ use std::time::Duration;
 
 /// One thing to do at its time.
 pub(crate) enum Step {
-    /// Wake the sleep in this slot, if it is still this generation's.
-    Timer { slot: u32, generation: u32 },
+    /// Wake the sleep in this slot.
+    Timer { slot: u32 },
     /// Wake a task.
     Wake(Waker),
     /// A step of the network.
@@ -54,9 +53,15 @@ impl Ord for Entry {
     }
 }
 
-/// The heap of steps, and madsim timers armed for the earliest of them.
+/// When a sleep ends, and its place among what is planned for the same time.
+pub(crate) type Alarm = (u64, u64);
+
+/// The steps to come, and madsim timers armed for the earliest of them.
 pub(crate) struct Agenda {
     heap: BinaryHeap<Entry>,
+    /// The sleeps, by slot. Most are time limits, which are far off and hardly ever reached: they can be taken out again, and
+    /// are kept out of the way of what happens soon.
+    alarms: BTreeMap<Alarm, u32>,
     sequence: u64,
     steps: u64,
     /// Deadlines that madsim will wake the driver at, latest first.
@@ -69,7 +74,7 @@ impl Agenda {
     /// An empty agenda on the current madsim runtime's clock.
     pub(crate) fn new() -> Self {
         let time = madsim::time::TimeHandle::current();
-        Self { heap: BinaryHeap::new(), sequence: 0, steps: 0, armed: Vec::new(), driver: None, time }
+        Self { heap: BinaryHeap::new(), alarms: BTreeMap::new(), sequence: 0, steps: 0, armed: Vec::new(), driver: None, time }
     }
 
     /// True simulated time, in nanoseconds since the world began.
@@ -81,6 +86,25 @@ impl Agenda {
     pub(crate) fn push(&mut self, at_ns: u64, step: Step) {
         self.sequence += 1;
         self.heap.push(Entry { at_ns, sequence: self.sequence, step });
+        self.wake_by(at_ns);
+    }
+
+    /// Plans to wake the sleep in `slot` at `at_ns`, or now where that has passed.
+    pub(crate) fn set_alarm(&mut self, at_ns: u64, slot: u32) -> Alarm {
+        self.sequence += 1;
+        let alarm = (at_ns, self.sequence);
+        self.alarms.insert(alarm, slot);
+        self.wake_by(at_ns);
+        alarm
+    }
+
+    /// Takes a sleep out again.
+    pub(crate) fn cancel_alarm(&mut self, alarm: Alarm) {
+        self.alarms.remove(&alarm);
+    }
+
+    /// Something is planned for `at_ns`: the driver wakes by then.
+    fn wake_by(&mut self, at_ns: u64) {
         if self.armed.last().is_none_or(|earliest| at_ns < *earliest) {
             self.arm(at_ns);
         }
@@ -93,11 +117,26 @@ impl Agenda {
 
     fn pop_due(&mut self) -> Option<Step> {
         let now_ns = self.now_ns();
-        if self.heap.peek()?.at_ns > now_ns {
+        let step = self.heap.peek().map(|entry| (entry.at_ns, entry.sequence));
+        let alarm = self.alarms.first_key_value().map(|(alarm, _)| *alarm);
+        let alarm_first = alarm.is_some_and(|alarm| step.is_none_or(|step| alarm < step));
+        let (at_ns, _) = if alarm_first { alarm } else { step }?;
+        if at_ns > now_ns {
             return None;
         }
         self.steps += 1;
-        self.heap.pop().map(|entry| entry.step)
+        if alarm_first {
+            self.alarms.pop_first().map(|(_, slot)| Step::Timer { slot })
+        } else {
+            self.heap.pop().map(|entry| entry.step)
+        }
+    }
+
+    /// When the next step is due.
+    fn next_ns(&self) -> Option<u64> {
+        let step_ns = self.heap.peek().map(|entry| entry.at_ns);
+        let alarm_ns = self.alarms.first_key_value().map(|((at_ns, _), _)| *at_ns);
+        step_ns.into_iter().chain(alarm_ns).min()
     }
 
     /// Has madsim wake the driver at `at_ns`.
@@ -118,26 +157,13 @@ impl Agenda {
         }
     }
 
-    /// Drops timers off the front that are not theirs any more who asked for them: most time limits are never reached, and
-    /// waking up for each costs more than keeping it did.
-    fn drop_stale(&mut self, timers: &Timers) {
-        let is_stale = |entry: &Entry| match entry.step {
-            Step::Timer { slot, generation } => !timers.is_current(slot, generation),
-            _ => false,
-        };
-        while self.heap.peek().is_some_and(is_stale) {
-            self.heap.pop();
-        }
-    }
-
     /// Forgets deadlines that have passed, and arms the next where none is.
     fn rearm(&mut self) {
         let now_ns = self.now_ns();
         while self.armed.last().is_some_and(|at_ns| *at_ns <= now_ns) {
             self.armed.pop();
         }
-        let next_ns = self.heap.peek().map(|entry| entry.at_ns);
-        if let Some(next_ns) = next_ns
+        if let Some(next_ns) = self.next_ns()
             && self.armed.last().is_none_or(|earliest| next_ns < *earliest)
         {
             self.arm(next_ns);
@@ -172,13 +198,12 @@ impl Future for Driver {
 fn take_steps(kernel: &mut Kernel) -> Option<Box<dyn FnOnce() + Send>> {
     while let Some(step) = kernel.agenda.pop_due() {
         match step {
-            Step::Timer { slot, generation } => kernel.timers.fire(slot, generation),
+            Step::Timer { slot } => kernel.timers.fire(slot),
             Step::Wake(waker) => waker.wake(),
             Step::Net(step) => net::take_step(kernel, step),
             Step::Control(control) => return Some(control),
         }
     }
-    kernel.agenda.drop_stale(&kernel.timers);
     kernel.agenda.rearm();
     None
 }

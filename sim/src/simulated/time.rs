@@ -1,6 +1,6 @@
 //! Time as the node's clock has it.
 
-use super::agenda::Step;
+use super::agenda::{Agenda, Alarm};
 use super::kernel::{self, Kernel};
 use crate::history::{NodeIndex, WORLD};
 use std::future::Future;
@@ -64,7 +64,7 @@ impl Sleep {
     /// Moves the deadline.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         if let Some(slot) = self.registered.take() {
-            kernel::with(|kernel| kernel.timers.remove(slot));
+            kernel::with(|kernel| kernel.timers.remove(&mut kernel.agenda, slot));
         }
         self.deadline = deadline;
     }
@@ -80,7 +80,7 @@ impl Future for Sleep {
         let registered = kernel::with(|kernel| {
             if local_ns(kernel, node) >= deadline_ns {
                 if let Some(slot) = registered {
-                    kernel.timers.remove(slot);
+                    kernel.timers.remove(&mut kernel.agenda, slot);
                 }
                 return None;
             }
@@ -100,7 +100,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(slot) = self.registered {
-            kernel::try_with(|kernel| kernel.timers.remove(slot));
+            kernel::try_with(|kernel| kernel.timers.remove(&mut kernel.agenda, slot));
         }
     }
 }
@@ -113,27 +113,21 @@ pub(crate) struct Timers {
 }
 
 struct Timer {
-    /// Grows whenever the slot is freed or planned anew, so that steps on the agenda for an earlier use miss it.
-    generation: u32,
     node: NodeIndex,
     deadline_ns: u64,
+    /// Its place on the agenda; none once it was woken, or while its clock stands still.
+    alarm: Option<Alarm>,
     waker: Option<Waker>,
 }
 
 impl Timers {
-    /// Wakes the sleep in `slot`, if the step was planned for this use of it. The sleep stays until it is polled.
-    pub(crate) fn fire(&mut self, slot: u32, generation: u32) {
+    /// Wakes the sleep in `slot`, which stays until it is polled.
+    pub(crate) fn fire(&mut self, slot: u32) {
         let timer = &mut self.slots[slot as usize];
-        if timer.generation == generation
-            && let Some(waker) = &timer.waker
-        {
+        timer.alarm = None;
+        if let Some(waker) = &timer.waker {
             waker.wake_by_ref();
         }
-    }
-
-    /// Whether a step that was planned for this use of `slot` would still wake a sleep.
-    pub(crate) fn is_current(&self, slot: u32, generation: u32) -> bool {
-        self.slots[slot as usize].generation == generation
     }
 
     fn renew(&mut self, slot: u32, waker: &Waker) {
@@ -142,9 +136,11 @@ impl Timers {
         }
     }
 
-    fn remove(&mut self, slot: u32) {
+    fn remove(&mut self, agenda: &mut Agenda, slot: u32) {
         let timer = &mut self.slots[slot as usize];
-        timer.generation = timer.generation.wrapping_add(1);
+        if let Some(alarm) = timer.alarm.take() {
+            agenda.cancel_alarm(alarm);
+        }
         timer.waker = None;
         self.free.push(slot);
     }
@@ -152,24 +148,26 @@ impl Timers {
 
 fn add(kernel: &mut Kernel, node: NodeIndex, deadline_ns: u64, waker: Waker) -> u32 {
     let timers = &mut kernel.timers;
-    let slot = timers.free.pop().unwrap_or_else(|| {
-        timers.slots.push(Timer { generation: 0, node, deadline_ns, waker: None });
-        u32::try_from(timers.slots.len() - 1).expect("fewer than 2^32 sleeps at once")
-    });
-    let timer = &mut timers.slots[slot as usize];
-    (timer.node, timer.deadline_ns, timer.waker) = (node, deadline_ns, Some(waker));
+    let timer = Timer { node, deadline_ns, alarm: None, waker: Some(waker) };
+    let slot = match timers.free.pop() {
+        Some(slot) => {
+            timers.slots[slot as usize] = timer;
+            slot
+        }
+        None => {
+            timers.slots.push(timer);
+            u32::try_from(timers.slots.len() - 1).expect("fewer than 2^32 sleeps at once")
+        }
+    };
     plan(kernel, slot);
     slot
 }
 
 /// Plans the sleep in `slot` for the true time at which its node's clock will show its deadline.
 fn plan(kernel: &mut Kernel, slot: u32) {
-    let timer = &kernel.timers.slots[slot as usize];
-    let (node, deadline_ns, generation) = (timer.node, timer.deadline_ns, timer.generation);
+    let Timer { node, deadline_ns, .. } = kernel.timers.slots[slot as usize];
     let due_ns = if node == WORLD { Some(deadline_ns) } else { kernel.node(node).clock.true_ns(deadline_ns) };
-    if let Some(due_ns) = due_ns {
-        kernel.agenda.push(due_ns, Step::Timer { slot, generation });
-    }
+    kernel.timers.slots[slot as usize].alarm = due_ns.map(|due_ns| kernel.agenda.set_alarm(due_ns, slot));
 }
 
 /// Plans all sleeps of `node` anew, after its clock changed its rate.
@@ -177,7 +175,9 @@ pub(crate) fn clock_changed(kernel: &mut Kernel, node: NodeIndex) {
     for slot in 0..kernel.timers.slots.len() {
         let timer = &mut kernel.timers.slots[slot];
         if timer.node == node && timer.waker.is_some() {
-            timer.generation = timer.generation.wrapping_add(1);
+            if let Some(alarm) = timer.alarm.take() {
+                kernel.agenda.cancel_alarm(alarm);
+            }
             plan(kernel, u32::try_from(slot).expect("fewer than 2^32 sleeps at once"));
         }
     }
