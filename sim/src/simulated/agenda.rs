@@ -74,7 +74,15 @@ impl Agenda {
     /// An empty agenda on the current madsim runtime's clock.
     pub(crate) fn new() -> Self {
         let time = madsim::time::TimeHandle::current();
-        Self { heap: BinaryHeap::new(), alarms: BTreeMap::new(), sequence: 0, steps: 0, armed: Vec::new(), driver: None, time }
+        Self {
+            heap: BinaryHeap::new(),
+            alarms: BTreeMap::new(),
+            sequence: 0,
+            steps: 0,
+            armed: Vec::new(),
+            driver: None,
+            time,
+        }
     }
 
     /// True simulated time, in nanoseconds since the world began.

@@ -169,8 +169,7 @@ mod tests {
         let (free, narrow) = (Converter::default(), Request::parse([("w", "1")]).unwrap());
         let any = Request::default();
         let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
-        let keys =
-            [free.key(&a, &any), free.key(&b, &any), free.key(&a, &narrow), tight.key(&a, &any)];
+        let keys = [free.key(&a, &any), free.key(&b, &any), free.key(&a, &narrow), tight.key(&a, &any)];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[index + 1..].contains(key), "key {index} is given twice");
         }
