@@ -7,12 +7,6 @@
 //! What is absent: no type of any stack, no law, no file format but the history's. Only this crate names madsim and
 //! tokio's net, fs and time.
 
-#[cfg(not(any(madsim, live)))]
-compile_error!(
-    "neither `--cfg madsim` nor `--cfg live` is set: a RUSTFLAGS in the environment replaces the flags of \
-     .cargo/config.toml; unset it, or add one of the two to it"
-);
-
 pub mod coverage;
 pub mod duration_text;
 pub mod fault;
