@@ -49,7 +49,12 @@ pub fn plan(
         expect: expect.into_iter().map(|(law, expected)| (law, expected.to_string())).collect(),
         objectives: scenario.objectives,
         settings,
-        workload: Workload { clients: scenario.clients, rate_per_s: scenario.rate_per_s, only: None },
+        workload: Workload {
+            clients: scenario.clients,
+            rate_per_s: scenario.rate_per_s,
+            only: None,
+            steps: scenario.steps.clone(),
+        },
         network: scenario.network.clone(),
         disk: scenario.disk.clone(),
         faults: faults.collect(),

@@ -19,7 +19,7 @@ use crate::error::ScenarioError;
 use crate::expectation::Expectation;
 use crate::section::{self, Log, Section, unknown};
 use crate::value;
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, Step, Workload};
 use sim::stack::Stack;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -52,6 +52,8 @@ pub struct Scenario {
     pub clients: u32,
     /// Requests a second, of all clients together.
     pub rate_per_s: f64,
+    /// The rates that follow, each from its time on.
+    pub steps: Vec<Step>,
     /// The network without faults.
     pub network: NetworkPlan,
     /// The disks without faults.
@@ -134,7 +136,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
     let drain = root.get("drain", value::duration(0, DURATION_MAX_NS));
     let changes = nodes::changes(root, stack);
     let nodes = nodes::of_stack(stack, &changes);
-    let (clients, rate_per_s) = workload(root, duration.as_ref().map(|duration| *duration.get_ref()));
+    let workload = workload(root, duration.as_ref().map(|duration| *duration.get_ref()));
     let network = root.section("network", "the network").map(|section| overlay(&section, false));
     let disk = root.section("disk", "the disk").map(|section| overlay(&section, false));
     let settings = settings(root, "settings", stack);
@@ -142,17 +144,19 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
     let objectives = objectives(root);
     let variants = variants(root, "variant", stack);
     let worlds = worlds(&nodes, &variants);
-    check_worlds(root, &worlds, clients.unwrap_or(0));
+    check_worlds(root, &worlds, workload.as_ref().map_or(0, |workload| workload.clients));
     let faults = faults::read(root, duration.as_ref().map(|duration| *duration.get_ref()), &worlds);
     root.finish();
+    let workload = workload?;
     Some(Scenario {
         name: name?.into_inner(),
         why: why?.into_inner(),
         duration_ns: duration?.into_inner(),
         drain_ns: drain.map_or(DRAIN_NS, Spanned::into_inner),
         nodes,
-        clients: clients?,
-        rate_per_s: rate_per_s?,
+        clients: workload.clients,
+        rate_per_s: workload.rate_per_s,
+        steps: workload.steps,
         network: network.unwrap_or_else(|| Some(NetworkPlan::default()))?,
         disk: disk.unwrap_or_else(|| Some(DiskPlan::default()))?,
         settings,
@@ -196,21 +200,49 @@ fn check_worlds(root: &Section<'_>, worlds: &[World], clients: u32) {
     }
 }
 
-fn workload(root: &Section<'_>, duration_ns: Option<u64>) -> (Option<u32>, Option<f64>) {
+fn workload(root: &Section<'_>, duration_ns: Option<u64>) -> Option<Workload> {
     let Some(section) = root.section("workload", "the workload") else {
         if root.raw("workload").is_none() {
             root.missing("workload", "workload = { clients = 10, rate = \"50/s\" }");
         }
-        return (None, None);
+        return None;
     };
     let clients = section.need("clients", "clients = 10", value::whole(0, CLIENTS_MAX));
     let rate = section.need("rate", "rate = \"50/s\"", value::rate(RATE_MAX_PER_S));
     if let (Some(rate), Some(duration_ns)) = (&rate, duration_ns) {
         check_requests(&section, rate, duration_ns);
     }
+    let steps = steps(&section, duration_ns, |step| {
+        step.need("rate", "rate = \"80/s\"", value::rate(RATE_MAX_PER_S))
+    });
     section.finish();
-    let clients = clients.map(|clients| u32::try_from(clients.into_inner()).expect("at most a million"));
-    (clients, rate.map(Spanned::into_inner))
+    let clients = u32::try_from(clients?.into_inner()).expect("at most a million");
+    Some(Workload { clients, rate_per_s: rate?.into_inner(), only: None, steps })
+}
+
+/// The steps of a scenario's or a plan's workload, which name their rates differently.
+pub(crate) fn steps(
+    workload: &Section<'_>,
+    duration_ns: Option<u64>,
+    rate: impl Fn(&Section<'_>) -> Option<Spanned<f64>>,
+) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for section in workload.sections("step", "a step") {
+        let at = section.need("at", "at = \"30s\"", value::duration(0, DURATION_MAX_NS));
+        let rate = rate(&section);
+        section.finish();
+        let (Some(at), Some(rate)) = (at, rate) else { continue };
+        if let Some(duration_ns) = duration_ns {
+            check_requests(&section, &rate, duration_ns);
+        }
+        let at_ns = *at.get_ref();
+        if let Some(before) = steps.last().filter(|before| before.at_ns >= at_ns) {
+            let label = format!("the one before is at {}", sim::duration_text::format(before.at_ns));
+            section.log.push(Diagnostic::new(at.span(), "steps go in order of time", label));
+        }
+        steps.push(Step { at_ns, rate_per_s: rate.into_inner() });
+    }
+    steps
 }
 
 /// Refuses more requests than a machine can hold.

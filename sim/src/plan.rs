@@ -138,6 +138,20 @@ pub struct Workload {
     /// drawn all the same and left out, so that those which stay keep their times and contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<String>>,
+    /// The rates that follow, each from its time on, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "step")]
+    pub steps: Vec<Step>,
+}
+
+/// A change of a workload's rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Step {
+    /// When it begins, in nanoseconds of true time since the world began.
+    #[serde(with = "duration_text", rename = "at")]
+    pub at_ns: u64,
+    /// Requests a second from then on, of all clients together.
+    pub rate_per_s: f64,
 }
 
 /// How the network behaves while nothing is wrong. Latencies are one way, by distance, which the domains `rack`,

@@ -1,7 +1,7 @@
 //! The operations of a plan's workload, each with chance of its own.
 
 use crate::history::Id;
-use crate::plan::Workload;
+use crate::plan::{Step, Workload};
 use crate::rng::Stream;
 use crate::stack::Operation;
 use std::ops::RangeInclusive;
@@ -11,26 +11,88 @@ use std::time::Duration;
 ///
 /// A client's arrivals are a Poisson process with the rate of the workload over its number of clients, drawn from the
 /// stream `client-N`; what operation K asks comes from `client-N/K`. Operations that `only` leaves out are drawn too, so
-/// that those which stay keep their times. None where the rate is no number above 0, or so high or so low that the mean time
+/// that those which stay keep their times. None while the rate is no number above 0, or so high or so low that the mean time
 /// between two requests of a client is no time at all.
 pub fn operations(workload: &Workload, seed: u64, client: u32, duration_ns: u64) -> Vec<Operation> {
-    let mean = Duration::try_from_secs_f64(f64::from(workload.clients) / workload.rate_per_s);
-    let Some(mean) = mean.ok().filter(|mean| !mean.is_zero()) else { return Vec::new() };
     let kept = kept_of(workload, client);
-    let mut arrivals = Stream::fixed(seed, &format!("client-{client}"));
-    let mut at_ns = 0_u64;
+    let mut arrivals = Arrivals::new(workload, Stream::fixed(seed, &format!("client-{client}")));
     let mut operations = Vec::new();
     for number in 0.. {
-        let wait_ns = u64::try_from(arrivals.exponential(mean).as_nanos()).unwrap_or(u64::MAX);
-        at_ns = at_ns.saturating_add(wait_ns);
-        if at_ns >= duration_ns {
-            break;
-        }
+        let Some(at_ns) = arrivals.next().filter(|at_ns| *at_ns < duration_ns) else { break };
         if kept.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(&number))) {
             operations.push(Operation { id: Id::new(client, number), at_ns, seed });
         }
     }
     operations
+}
+
+/// The times of one client's requests: one draw each, however often the rate changes, so that a change leaves the requests
+/// before it where they were.
+struct Arrivals<'a> {
+    clients: u32,
+    chance: Stream,
+    at_ns: u64,
+    /// The mean time between two requests; none while there are none.
+    mean_ns: Option<u64>,
+    /// Changes to come.
+    steps: &'a [Step],
+}
+
+impl<'a> Arrivals<'a> {
+    fn new(workload: &'a Workload, chance: Stream) -> Self {
+        let mean_ns = mean_ns(workload.clients, workload.rate_per_s);
+        Self { clients: workload.clients, chance, at_ns: 0, mean_ns, steps: &workload.steps }
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        let mut mean_ns = self.mean_or_next()?;
+        let mut wait_ns = self.chance.exponential_ns(mean_ns);
+        loop {
+            let next_ns = self.at_ns.saturating_add(wait_ns);
+            let Some(step) = self.steps.first().filter(|step| step.at_ns <= next_ns) else {
+                self.at_ns = next_ns;
+                return Some(next_ns);
+            };
+            // What is left of the wait passes at the new pace.
+            let left_ns = next_ns - step.at_ns.max(self.at_ns);
+            let before_ns = mean_ns;
+            self.take_step();
+            mean_ns = self.mean_or_next()?;
+            wait_ns = scaled(left_ns, mean_ns, before_ns);
+        }
+    }
+
+    /// The mean time between requests, from the first moment on at which there are any.
+    fn mean_or_next(&mut self) -> Option<u64> {
+        while self.mean_ns.is_none() {
+            self.take_step()?;
+        }
+        self.mean_ns
+    }
+
+    fn take_step(&mut self) -> Option<()> {
+        let (step, rest) = self.steps.split_first()?;
+        self.at_ns = self.at_ns.max(step.at_ns);
+        self.mean_ns = mean_ns(self.clients, step.rate_per_s);
+        self.steps = rest;
+        Some(())
+    }
+}
+
+/// The mean time between two requests of one of `clients`; none where that is no time.
+fn mean_ns(clients: u32, rate_per_s: f64) -> Option<u64> {
+    let mean = Duration::try_from_secs_f64(f64::from(clients) / rate_per_s).ok()?;
+    (!mean.is_zero()).then(|| u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a random time, never negative; saturates"
+)]
+fn scaled(time_ns: u64, to: u64, from: u64) -> u64 {
+    (time_ns as f64 * (to as f64 / from as f64)).round() as u64
 }
 
 /// Reads `CLIENT.FIRST-LAST` or `CLIENT.NUMBER`.
@@ -53,7 +115,7 @@ mod tests {
 
     fn workload(only: Option<&[&str]>) -> Workload {
         let only = only.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
-        Workload { clients: 4, rate_per_s: 40.0, only }
+        Workload { clients: 4, rate_per_s: 40.0, only, steps: Vec::new() }
     }
 
     #[test]
@@ -83,6 +145,30 @@ mod tests {
         }
         let nobody = Workload { clients: 0, ..workload(None) };
         assert_eq!(operations(&nobody, 1, 0, 1_000_000_000).len(), 0);
+    }
+
+    #[test]
+    fn a_step_changes_the_rate_from_its_time_on_and_nothing_before_it() {
+        let steady = workload(None);
+        let step = |at_s: u64, rate_per_s| Step { at_ns: at_s * 1_000_000_000, rate_per_s };
+        let stepped =
+            Workload { steps: vec![step(50, 160.0), step(100, 0.0), step(150, 20.0)], ..steady.clone() };
+        let times = |workload: &Workload| -> Vec<u64> {
+            let of = |client| operations(workload, 3, client, 250_000_000_000);
+            let mut times: Vec<_> = (0..4).flat_map(of).map(|operation| operation.at_ns).collect();
+            times.sort_unstable();
+            times
+        };
+        let (steady, stepped) = (times(&steady), times(&stepped));
+        let in_span = |times: &[u64], from_s: u64, to_s: u64| -> Vec<u64> {
+            let span = from_s * 1_000_000_000..to_s * 1_000_000_000;
+            times.iter().copied().filter(|at_ns| span.contains(at_ns)).collect()
+        };
+        assert_eq!(in_span(&stepped, 0, 50), in_span(&steady, 0, 50));
+        let counts = [(50, 100), (100, 150), (150, 250)].map(|(from, to)| in_span(&stepped, from, to).len());
+        assert!((7_600..8_400).contains(&counts[0]), "{counts:?}");
+        assert_eq!(counts[1], 0, "{counts:?}");
+        assert!((1_820..2_180).contains(&counts[2]), "{counts:?}");
     }
 
     #[test]

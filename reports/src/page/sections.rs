@@ -161,8 +161,13 @@ fn faults(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         .only
         .as_ref()
         .map_or(String::new(), |only| format!(", of which only {} took place", only.join(", ")));
+    let steps: String = workload
+        .steps
+        .iter()
+        .map(|step| format!(", {} from {} on", step.rate_per_s, length(step.at_ns)))
+        .collect();
     let text = format!(
-        "Load: clients {}, requests a second of all together {}{only}, for {}; then everything is healed and the stack has {} to drain.",
+        "Load: clients {}, requests a second of all together {}{steps}{only}, for {}; then everything is healed and the stack has {} to drain.",
         workload.clients,
         workload.rate_per_s,
         length(page.run.plan.duration_ns),

@@ -167,6 +167,22 @@ fn workload() -> Vec<Key> {
             "rate = \"50/s\"",
         )
         .needed(),
+        key(
+            "step",
+            "the rates that follow",
+            Shape::List(vec![
+                key("at", "when it begins", Shape::Written("a duration such as `20s`"), "at = \"30s\"")
+                    .needed(),
+                key(
+                    "rate",
+                    "requests a second from then on",
+                    Shape::Written("a rate such as `50/s`"),
+                    "rate = \"80/s\"",
+                )
+                .needed(),
+            ]),
+            "step = [{ at = \"30s\", rate = \"80/s\" }]",
+        ),
     ]
 }
 

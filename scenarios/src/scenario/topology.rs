@@ -27,8 +27,9 @@ pub fn topology(
     };
     let mut scenario = base.scenario.with(&change);
     if !base.found || section.raw("workload").is_some() {
-        let (clients, rate_per_s) = workload(section, None);
-        (scenario.clients, scenario.rate_per_s) = (clients?, rate_per_s?);
+        let workload = workload(section, None)?;
+        (scenario.clients, scenario.rate_per_s) = (workload.clients, workload.rate_per_s);
+        scenario.steps = workload.steps;
     }
     if let Some(network) = section.section("network", "the network") {
         scenario.network = overlay(&network, false)?;
@@ -99,6 +100,7 @@ fn bare(stack: &dyn Stack) -> Scenario {
         nodes: nodes::of_stack(stack, &BTreeMap::new()),
         clients: 0,
         rate_per_s: 0.0,
+        steps: Vec::new(),
         network: sim::plan::NetworkPlan::default(),
         disk: sim::plan::DiskPlan::default(),
         settings: BTreeMap::new(),

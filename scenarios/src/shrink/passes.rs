@@ -174,10 +174,11 @@ impl Shrinking<'_, '_> {
         if workload.only.is_none() || needed >= workload.clients {
             return;
         }
-        let rate_per_s = workload.rate_per_s * f64::from(needed) / f64::from(workload.clients);
+        let fewer_a_second = |rate_per_s: f64| rate_per_s * f64::from(needed) / f64::from(workload.clients);
         let mut fewer = self.plan.clone();
         fewer.workload.clients = needed;
-        fewer.workload.rate_per_s = rate_per_s;
+        fewer.workload.rate_per_s = fewer_a_second(workload.rate_per_s);
+        fewer.workload.steps.iter_mut().for_each(|step| step.rate_per_s = fewer_a_second(step.rate_per_s));
         self.take("clients", vec![fewer]);
     }
 

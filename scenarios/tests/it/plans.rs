@@ -9,7 +9,7 @@ use sim::fault::{
     After, BadTimeSource, Cause, ClockDrift, ClockStep, Cut, Delay, DiskError, Fault, Flap, Inject, Load,
     Loss, MainsLoss, On, SlowDisk,
 };
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
+use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Step, Workload};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -116,6 +116,9 @@ fn plans() -> impl Strategy<Value = Plan> {
                     clients: 3,
                     rate_per_s,
                     only: (seed % 2 == 0).then(|| vec!["1.0-4".to_owned()]),
+                    steps: (0..seed % 3)
+                        .map(|number| Step { at_ns: number * 1_000_000, rate_per_s })
+                        .collect(),
                 },
                 network: NetworkPlan { jitter: rate_per_s, ..NetworkPlan::default() },
                 disk: DiskPlan { queue_depth: 7, ..DiskPlan::default() },

@@ -179,7 +179,12 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         expect: BTreeMap::new(),
         objectives: Objectives::default(),
         settings: setup.settings.clone(),
-        workload: Workload { clients: setup.clients, rate_per_s: setup.rate_per_s, only: None },
+        workload: Workload {
+            clients: setup.clients,
+            rate_per_s: setup.rate_per_s,
+            only: None,
+            steps: Vec::new(),
+        },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: setup.nodes(),
