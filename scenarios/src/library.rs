@@ -45,6 +45,7 @@ built_in![
     "operator/aws-s3-2017",
     "operator/joyent-2014",
     "operator/short-memory",
+    "operator/unisuper-2024",
     "poison/arpanet-1980",
     "poison/exhaust",
     "poison/hang",
