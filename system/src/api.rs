@@ -56,7 +56,7 @@ struct Server {
     waiting_max: u64,
 }
 
-/// Runs an API server until its process ends.
+/// Runs an API server until its process ends, or is asked to: then what is under way is answered, and nothing new is let in.
 ///
 /// # Errors
 /// Where its port cannot be opened.
@@ -75,7 +75,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         deadline: deployment.duration("api.deadline"),
         waiting_max: deployment.number("queue.max-waiting"),
     };
-    http::serve(listener, router(Arc::new(server)), std::future::pending()).await;
+    http::serve(listener, router(Arc::new(server)), sim::node::stopping()).await;
     Ok(())
 }
 

@@ -89,7 +89,7 @@ struct Balancer {
     deadline: Duration,
 }
 
-/// Runs a load balancer until its process ends.
+/// Runs a load balancer until its process ends, or is asked to: then what is under way is answered, and nothing new let in.
 ///
 /// # Errors
 /// Where its port cannot be opened.
@@ -116,6 +116,6 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         .route("/healthz", get(async || "ok\n"))
         .fallback(forward::forward)
         .with_state(Arc::new(balancer));
-    http::serve(listener, router, std::future::pending()).await;
+    http::serve(listener, router, sim::node::stopping()).await;
     Ok(())
 }

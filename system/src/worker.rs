@@ -57,7 +57,8 @@ struct Worker {
 /// Why a job is not this worker's any more.
 struct Lost;
 
-/// Runs a worker: as many conversions at once as it has cores, or as the setting `worker.leases` says.
+/// Runs a worker: as many conversions at once as it has cores, or as the setting `worker.leases` says. When it is asked to
+/// stop it takes no more, and ends with what it has under way.
 pub async fn serve(process: Process) {
     let deployment = &process.deployment;
     let slots = match deployment.number("worker.leases") {
@@ -75,11 +76,19 @@ pub async fn serve(process: Process) {
     });
     let free = Arc::new(Semaphore::new(slots as usize));
     let mut chance = sim::node::stream("pauses");
+    let mut stopping = pin!(sim::node::stopping());
     loop {
-        let slots = free_slots(&free).await;
-        let most = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-        let deadline = Instant::now() + LEASE_WAIT + ANSWER_WAIT;
-        match worker.queue.lease(&process.node.name, most, LEASE_WAIT, deadline).await {
+        let taken = async {
+            let slots = free_slots(&free).await;
+            let most = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            let deadline = Instant::now() + LEASE_WAIT + ANSWER_WAIT;
+            (slots, worker.queue.lease(&process.node.name, most, LEASE_WAIT, deadline).await)
+        };
+        let (slots, leased) = tokio::select! { biased;
+            () = &mut stopping => break,
+            taken = taken => taken,
+        };
+        match leased {
             Ok(leases) => {
                 for (lease, slot) in leases.into_iter().zip(slots) {
                     let worker = worker.clone();
@@ -91,10 +100,13 @@ pub async fn serve(process: Process) {
             }
             Err(error) => {
                 tracing::debug!(%error, "no lease");
+                drop(slots);
                 sleep(chance.duration(Duration::ZERO..PAUSE * 2)).await;
             }
         }
     }
+    // Leases that were on their way here end by themselves.
+    drop(free.acquire_many(slots).await);
 }
 
 /// All slots that are free, as soon as one is.

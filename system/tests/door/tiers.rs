@@ -4,8 +4,8 @@ use crate::harness::{Setup, assert_all_live, pick, run};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
-use sim::fault::{Fault, Inject, On};
-use sim::history::{Event, Fact};
+use sim::fault::{Fault, GracefulStop, Inject, On};
+use sim::history::{Down, Event, Fact};
 use sim::time::{Instant, sleep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,6 +62,26 @@ fn crash(node: &str, start_s: u64, end_s: u64) -> Fault {
 
 fn notes(events: &[Event]) -> Vec<String> {
     pick(events, |_, fact| if let Fact::Note { text } = fact { Some(text.clone()) } else { None })
+}
+
+#[test]
+fn a_server_and_a_worker_that_are_asked_to_stop_finish_what_they_have_and_nobody_notices() {
+    let stop = |node: &str, start_s| {
+        let gone = crash(node, start_s, start_s + 20);
+        let nodes = vec![node.to_owned()];
+        Fault { inject: Inject::GracefulStop(GracefulStop { nodes, grace_ns: 15_000_000_000 }), ..gone }
+    };
+    let mut setup = whole(&[("client.attempts", "1")]);
+    setup.faults = vec![stop("api-2", 20), stop("worker-1", 22)];
+    let events = run(&setup, async |_| {
+        ready().await;
+        while Instant::now().as_nanos() < 45_000_000_000 {
+            let from = 1 + u32::try_from(Instant::now().as_nanos() / 1_000_000).unwrap();
+            assert_eq!(good(from, 1).await, 1, "a request failed");
+        }
+    });
+    let causes = pick(&events, |_, fact| if let Fact::Exit { cause } = fact { Some(*cause) } else { None });
+    assert_eq!(causes, [Down::Stop, Down::Stop]);
 }
 
 #[test]
