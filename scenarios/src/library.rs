@@ -36,9 +36,13 @@ built_in![
     "config/google-bgp-2016",
     "config/google-service-control-2025",
     "correlated/shared-power-loss",
+    "disk/hpe-ssd-2020",
     "gray/half-answers",
+    "gray/lossy-link",
+    "gray/slow-leader-disk",
     "load/aws-kinesis-2020",
     "load/optus-2023",
+    "load/thermal-cascade",
     "network/aws-ebs-2011",
     "network/facebook-backbone-2021",
     "network/leader-cut",
@@ -54,6 +58,7 @@ built_in![
     "power/cloudflare-pdx-2023",
     "power/google-europe-west1-2015",
     "power/google-paris-2023",
+    "power/inrush",
     "release/appnexus-2013",
     "release/ariane-1996",
     "release/cold-start",
@@ -67,7 +72,7 @@ built_in![
     "swarm/clocks",
     "swarm/disks",
     "swarm/everything",
-    "swarm/partitions"
+    "swarm/partitions",
 ];
 
 /// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.

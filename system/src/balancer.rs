@@ -64,6 +64,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "balancer.hedge-after",
+        why: "how long one server may take before another is asked as well, out of the same budget as more tries; 0s: never",
+        default: "2s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
         name: "balancer.retry-budget-percent",
         why: "how many more tries a load balancer makes, as a share of the requests that it takes",
         default: "10",
@@ -85,6 +91,8 @@ struct Balancer {
     retries: RetryBudget,
     attempts: u64,
     attempt_timeout: Duration,
+    /// How long one server may take before another is asked too; zero: never.
+    hedge_after: Duration,
     /// How long a request may take that brings no deadline.
     deadline: Duration,
 }
@@ -110,6 +118,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         retries: RetryBudget::new(deployment.number("balancer.retry-budget-percent")),
         attempts: deployment.number("balancer.attempts"),
         attempt_timeout: deployment.duration("balancer.attempt-timeout"),
+        hedge_after: deployment.duration("balancer.hedge-after"),
         deadline: deployment.duration("api.deadline"),
     };
     let router = Router::new()

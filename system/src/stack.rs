@@ -66,6 +66,12 @@ const OF_FIRST_TIERS: &[Setting] = &[
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "queue.leader-write",
+        why: "whether a leader counts on any majority of disks (`parallel`), or on none without its own (`first`)",
+        default: "parallel",
+        kind: SettingKind::Choice(&["parallel", "first"]),
+    },
+    Setting {
         name: "queue.max-deliveries",
         why: "how often a job is handed out before it is set aside as poison",
         default: "5",

@@ -1,6 +1,7 @@
 //! One request's way through the load balancer.
 
 use super::Balancer;
+use super::pool::Chosen;
 use crate::api::{self, ApiError, checks};
 use crate::http::{DEADLINE_HEADER, HttpError};
 use crate::resize::Limits;
@@ -13,8 +14,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use sim::time::Instant;
+use sim::time::{Instant, sleep};
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// Headers that are about one connection and not about the request.
@@ -43,11 +45,8 @@ impl Balancer {
                 return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text));
             };
             tried.insert(chosen.server);
-            let patience = deadline.min(Instant::now() + self.attempt_timeout);
-            let name = self.pool.name(chosen.server);
-            let answer = self.http.request(name, api::PORT, copy(parts, body), patience).await;
+            let answer = self.ask(chosen, parts, body, deadline, &mut tried).await;
             let failed = is_failure(&answer);
-            self.pool.answered(chosen.server, failed);
             let again = failed
                 && is_repeatable(parts)
                 && (tried.len() as u64) < self.attempts.min(self.pool.len() as u64)
@@ -58,10 +57,56 @@ impl Balancer {
             }
         }
     }
+
+    /// The answer of the chosen server; or of another that is asked as well, where the chosen one takes long and it is safe
+    /// to ask twice: whichever comes first (Dean & Barroso 2013, "The tail at scale", hedged requests).
+    async fn ask(
+        &self,
+        chosen: Chosen,
+        parts: &Parts,
+        body: &Bytes,
+        deadline: Instant,
+        tried: &mut BTreeSet<usize>,
+    ) -> Answer {
+        let mut first = pin!(self.give(chosen, parts, body, deadline));
+        if self.hedge_after.is_zero() || !is_repeatable(parts) {
+            return first.await;
+        }
+        tokio::select! { biased;
+            answer = &mut first => return answer,
+            () = sleep(self.hedge_after) => {}
+        }
+        let other = self.pool.choose(tried).filter(|_| self.retries.pay());
+        let Some(other) = other else { return first.await };
+        sim::sometimes!("a request is given to a second server since the first takes long");
+        tried.insert(other.server);
+        let mut second = pin!(self.give(other, parts, body, deadline));
+        let (answer, first_was_quicker) = tokio::select! { biased;
+            answer = &mut first => (answer, true),
+            answer = &mut second => (answer, false),
+        };
+        // A quick failure is no answer while another may come.
+        match is_failure(&answer) {
+            false => answer,
+            true if first_was_quicker => second.await,
+            true => first.await,
+        }
+    }
+
+    /// Gives a request to one server, and remembers how it did.
+    async fn give(&self, chosen: Chosen, parts: &Parts, body: &Bytes, deadline: Instant) -> Answer {
+        let patience = deadline.min(Instant::now() + self.attempt_timeout);
+        let name = self.pool.name(chosen.server);
+        let answer = self.http.request(name, api::PORT, copy(parts, body), patience).await;
+        self.pool.answered(chosen.server, is_failure(&answer));
+        answer
+    }
 }
 
+type Answer = Result<hyper::Response<Bytes>, HttpError>;
+
 /// Whether a server failed its user. What it says of the request is no failure.
-fn is_failure(answer: &Result<hyper::Response<Bytes>, HttpError>) -> bool {
+fn is_failure(answer: &Answer) -> bool {
     answer.as_ref().map_or(true, |answer| matches!(answer.status().as_u16(), 502..=504))
 }
 

@@ -54,6 +54,8 @@ pub struct Config {
     pub replicas: u32,
     /// How long a follower waits for a leader, at the least.
     pub election_timeout_ns: u64,
+    /// Whether a leader counts on no majority without its own disk.
+    pub own_write_first: bool,
 }
 
 impl Config {

@@ -36,6 +36,7 @@ struct Settings {
     limits: Limits,
     lease_ns: u64,
     election_timeout: Duration,
+    own_write_first: bool,
     /// Whether somebody bills what is used.
     billed: bool,
 }
@@ -149,6 +150,7 @@ async fn take_part(
         me: settings.me,
         replicas: settings.replicas,
         election_timeout_ns: u64::try_from(settings.election_timeout.as_nanos()).unwrap_or(u64::MAX),
+        own_write_first: settings.own_write_first,
     };
     let applied = durable.compacted;
     let paxos = Paxos::recover(config, durable, sim::node::stream("paxos"), now.as_nanos());
@@ -220,6 +222,7 @@ impl Settings {
             },
             lease_ns: nanoseconds("queue.lease"),
             election_timeout: deployment.duration("queue.election-timeout"),
+            own_write_first: deployment.setting("queue.leader-write") == "first",
             billed: deployment.of_role(billing::ROLE).next().is_some(),
         })
     }

@@ -188,10 +188,14 @@ impl Paxos {
         }
     }
 
-    /// Whether a majority has accepted this leader's proposal for `slot`.
+    /// Whether a majority has accepted this leader's proposal for `slot`: any majority, so that a slow disk of its own
+    /// holds nobody up, unless its own vote is asked for.
     pub(super) fn decided(&self, slot: Slot) -> bool {
         let Role::Leading(leading) = &self.role else { return false };
-        leading.open.get(&slot).is_some_and(|open| open.votes.count() >= self.config.majority())
+        leading.open.get(&slot).is_some_and(|open| {
+            let own = !self.config.own_write_first || open.votes.has(self.config.me);
+            own && open.votes.count() >= self.config.majority()
+        })
     }
 
     /// What is chosen up to `slot` needs no votes any more.

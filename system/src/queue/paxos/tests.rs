@@ -104,7 +104,7 @@ impl Cluster {
         let node = &mut self.nodes[index];
         let mut durable = Durable::from_snapshot(node.disk.snapshot);
         node.disk.records.iter().for_each(|(_, record)| durable.replay(record.clone()));
-        let config = Config { me: u32::try_from(index).unwrap(), replicas, election_timeout_ns: TIMEOUT_NS };
+        let config = Config { me: u32::try_from(index).unwrap(), replicas, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
         let chance = Stream::named(self.chance.next_u64(), "node");
         node.applied = node.disk.snapshot;
         node.next_record = 1;
@@ -469,7 +469,7 @@ struct Acceptor {
 
 impl Acceptor {
     fn new() -> Self {
-        let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS };
+        let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
         let paxos = Paxos::recover(config, Durable::default(), Stream::named(0, "acceptor"), 0);
         Self { paxos, written: 0 }
     }
