@@ -213,6 +213,10 @@ impl Invariant for Agreement {
             Fact::Promise { group, ballot } => self.promise(event, group, ballot),
             Fact::Accept { group, slot, ballot, value } => self.accept(event, group, slot, ballot, value),
             Fact::Choose { group, slot, value } => self.choose(event, group, slot, value),
+            // Whoever loses its disk loses its promises. That it votes on all the same, or not, is for the others to show.
+            Fact::DiskLoss { synced: true, .. } => {
+                self.groups.values_mut().for_each(|group| drop(group.promised.remove(&event.node)));
+            }
             _ => {}
         }
     }

@@ -164,7 +164,9 @@ fn the_readme_lists_every_scenario_with_a_law_that_a_variant_breaks() {
         let scenario = library::find(name, &ImageStack).unwrap();
         let breaks = |law: &str| {
             let expected = scenario.variants.iter().filter_map(|variant| variant.expect.get(law));
-            expected.map(ToString::to_string).any(|expected| expected == "violated" || expected == "beyond-design")
+            expected
+                .map(ToString::to_string)
+                .any(|expected| expected == "violated" || expected == "beyond-design")
         };
         let shows_nothing = scenario.variants.is_empty();
         assert!(shows_nothing || breaks(law), "{name}: no variant is expected to break `{law}`");

@@ -13,6 +13,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a peer's snapshot takes the place of the state",
     "a replica lags behind what the others' logs hold",
     "a replica learns what it missed",
+    "a replica that lost its disk takes part again",
     "a request is given to a second server since the first takes long",
     "a worker answers for a lease that is over",
     "a worker gives a job back",

@@ -134,7 +134,10 @@ impl Log {
         if durability == Durability::Memory {
             return Ok(Self { durability, segments, file, end, synced: 0, promised });
         }
-        // What was read may have been in the cache only.
+        // What was read may have been in the cache only; and after a sync that failed, no sync but that of a new write would
+        // bring it to the medium (Rebello et al. 2020, "Can applications recover from fsync failures?").
+        let bytes = file.read_at(0, usize::try_from(end).unwrap_or(usize::MAX)).await?;
+        file.write_at(0, bytes).await?;
         file.sync_data().await?;
         Ok(Self { durability, segments, file, end, synced: end, promised })
     }

@@ -6,13 +6,14 @@
 //! the leader's own write in parallel with its followers').
 //!
 //! The parts, in reading order: `message` what is said and kept; `election` who leads; `leader` phase 2 and reads;
-//! `acceptor` promises and acceptances; `learner` what is chosen, and catching up.
+//! `acceptor` promises and acceptances; `joining` how one without memory comes in; `learner` what is chosen, and catching up.
 //!
 //! What is absent: a clock, I/O, a disk. Whoever drives the machine hands it the time, writes each [`Action::Persist`] in
 //! order, and says with [`Paxos::durable`] when it is on disk. What must not be said before that is held back in here.
 
 mod acceptor;
 mod election;
+mod joining;
 mod leader;
 mod learner;
 mod message;
@@ -25,6 +26,7 @@ pub use message::{Accepted, Ballot, Durable, Message, Record, Replica, Slot};
 
 use bytes::Bytes;
 use election::{Asking, Preparing};
+use joining::Joining;
 use leader::Leading;
 use sim::rng::Stream;
 use std::collections::{BTreeMap, VecDeque};
@@ -140,6 +142,8 @@ pub struct Paxos {
     config: Config,
     chance: Stream,
     role: Role,
+    /// While it remembers no promise: what it has heard of how things stand.
+    joining: Option<Joining>,
     /// The highest ballot that this replica takes part in.
     promised: Ballot,
     /// What it accepted, above `compacted`.
@@ -174,13 +178,16 @@ pub struct Paxos {
 
 impl Paxos {
     /// A replica that starts with what its disk holds. What it knows to be chosen is given out first.
-    pub fn recover(config: Config, durable: Durable, chance: Stream, now_ns: u64) -> Self {
+    pub fn recover(config: Config, durable: Durable, mut chance: Stream, now_ns: u64) -> Self {
         assert!(config.me < config.replicas && config.replicas <= 64, "replica {config:?}");
         assert!(durable.gap().is_none(), "chosen slots are missing: the log should have said so");
+        let is_new = durable.promised == Ballot::NONE && config.replicas > 1;
+        let joining = is_new.then(|| Joining::new(chance.next_u64()));
         let mut paxos = Self {
             config,
             chance,
             role: Role::Following,
+            joining,
             promised: durable.promised,
             entries: durable.entries,
             chosen: durable.chosen,
@@ -201,6 +208,10 @@ impl Paxos {
         let known = paxos.entries.range(..=durable.chosen);
         let known = known.map(|(slot, entry)| Action::Choose { slot: *slot, value: entry.value.clone() });
         paxos.actions = known.collect();
+        if paxos.is_joining() {
+            paxos.sleep(now_ns, 0..config.heartbeat_ns());
+            return paxos;
+        }
         // Sooner than a follower that has heard a leader: where there is one, asking does no harm.
         let timeout_ns = config.election_timeout_ns;
         paxos.sleep(now_ns, timeout_ns / 4..timeout_ns);
@@ -212,7 +223,12 @@ impl Paxos {
         if from >= self.config.replicas || from == self.config.me {
             return;
         }
+        if self.is_joining() {
+            return self.message_while_joining(now_ns, from, message);
+        }
         match message {
+            Message::Join { nonce } => self.asked_how_things_stand(from, nonce),
+            Message::Standing { .. } => {}
             Message::Ask { ballot, chosen } => self.asked(now_ns, from, ballot, chosen),
             Message::Answer { ballot, granted, promised } => {
                 self.answered(now_ns, from, ballot, granted, promised);
@@ -235,6 +251,27 @@ impl Paxos {
         }
     }
 
+    /// Takes in a message where this replica may not vote: it answers, asks and learns, and no more.
+    fn message_while_joining(&mut self, now_ns: u64, from: Replica, message: Message) {
+        match message {
+            Message::Join { nonce } => self.asked_how_things_stand(from, nonce),
+            Message::Standing { nonce, promised, last, joining } => {
+                self.stands(now_ns, from, nonce, (promised, last, joining));
+            }
+            Message::Accept { chosen, .. } | Message::Heartbeat { chosen, .. } => {
+                self.overhear(now_ns, from, chosen);
+            }
+            Message::Fetch { first } => self.fetch(from, first),
+            Message::Learn { first, values, chosen } => {
+                self.learn(now_ns, first, values, chosen);
+                self.overhear(now_ns, from, chosen);
+                self.take_part_if_known(now_ns);
+            }
+            // Nobody may count on this replica, nor may it lead.
+            _ => {}
+        }
+    }
+
     /// Takes in that all records up to number `written` are on disk.
     pub fn durable(&mut self, now_ns: u64, written: u64) {
         debug_assert!(written <= self.written, "record {written} of {} was never given out", self.written);
@@ -252,6 +289,7 @@ impl Paxos {
             return;
         }
         match &self.role {
+            _ if self.is_joining() => self.join(now_ns),
             Role::Leading(_) => self.beat(now_ns),
             _ => self.ask(now_ns),
         }
@@ -284,6 +322,7 @@ impl Paxos {
             self.compact(slot);
             self.advance();
             self.seek(now_ns);
+            self.take_part_if_known(now_ns);
         }
     }
 

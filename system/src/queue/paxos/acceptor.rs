@@ -52,6 +52,9 @@ impl Paxos {
         if slot > self.chosen && !known {
             self.entries.insert(slot, Accepted { ballot, value: value.clone() });
             self.persist(now_ns, Record::Accept { ballot, slot, chosen: self.chosen, value: value.clone() });
+        }
+        // Said again where it was said before: a process that ended in between may not have come to say it.
+        if slot > self.chosen || known {
             self.after_durable(now_ns, Held::Acceptance(slot, ballot, value));
         }
         self.after_durable(now_ns, Held::Send(from, Message::Accepted { ballot, slot, round }));

@@ -21,6 +21,10 @@ impl Ballot {
     /// Below every ballot.
     pub const NONE: Self = Self(0);
 
+    /// Above none and below every ballot in which anybody leads: what a replica promises when it begins, so that one which
+    /// remembers no promise has forgotten it.
+    pub const BEGUN: Self = Self(1);
+
     /// `replica`'s first ballot above this one.
     pub fn next_of(self, replica: Replica) -> Self {
         let round = (self.0 >> REPLICA_BITS) + 1;
@@ -146,6 +150,22 @@ pub enum Message {
         values: Vec<Bytes>,
         /// All slots up to here are chosen.
         chosen: Slot,
+    },
+    /// "How do things stand?", of a replica that remembers no promise.
+    Join {
+        /// The asking process's own.
+        nonce: u64,
+    },
+    /// The answer to [`Message::Join`].
+    Standing {
+        /// The asker's.
+        nonce: u64,
+        /// The highest ballot that the answerer takes part in.
+        promised: Ballot,
+        /// The highest slot that it knows of.
+        last: Slot,
+        /// Whether it remembers no promise either.
+        joining: bool,
     },
 }
 

@@ -34,10 +34,10 @@ struct Read {
 }
 
 /// How often each event is: a message, a sync, a proposal, a read, a crash, a start, a snapshot, a rising against the
-/// leader, a cut, time. And of a hundred messages, how many are lost, how many doubled.
-type Weights = ([u64; 10], [u64; 2]);
+/// leader, a cut, a lost disk, time. And of a hundred messages, how many are lost, how many doubled.
+type Weights = ([u64; 11], [u64; 2]);
 
-const CALM: Weights = ([650, 150, 70, 30, 0, 40, 5, 0, 0, 50], [0, 0]);
+const CALM: Weights = ([650, 150, 70, 30, 0, 40, 5, 0, 0, 0, 50], [0, 0]);
 
 /// A world's own weights: some kinds of trouble much more often, some not at all, so that each meets each.
 fn weights(chance: &mut Stream) -> Weights {
@@ -52,6 +52,7 @@ fn weights(chance: &mut Stream) -> Weights {
         one_of([0, 5, 5, 20]),
         one_of([0, 5, 10, 40]),
         one_of([0, 5, 5, 10]),
+        one_of([0, 0, 5, 20]),
         50,
     ];
     (events, [one_of([0, 1, 5, 10]), one_of([0, 0, 2, 10])])
@@ -95,6 +96,13 @@ impl Cluster {
             reads_done: 0,
             next_value: 0,
         };
+        // Three of four clusters have begun before; the others do so among all that goes wrong.
+        if !seed.is_multiple_of(4) {
+            for node in &mut cluster.nodes {
+                node.disk.records.push((0, Record::Promise { ballot: Ballot::BEGUN }));
+                node.disk.synced = 1;
+            }
+        }
         (0..replicas as usize).for_each(|node| cluster.start(node));
         cluster
     }
@@ -104,7 +112,12 @@ impl Cluster {
         let node = &mut self.nodes[index];
         let mut durable = Durable::from_snapshot(node.disk.snapshot);
         node.disk.records.iter().for_each(|(_, record)| durable.replay(record.clone()));
-        let config = Config { me: u32::try_from(index).unwrap(), replicas, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
+        let config = Config {
+            me: u32::try_from(index).unwrap(),
+            replicas,
+            election_timeout_ns: TIMEOUT_NS,
+            own_write_first: false,
+        };
         let chance = Stream::named(self.chance.next_u64(), "node");
         node.applied = node.disk.snapshot;
         node.next_record = 1;
@@ -122,6 +135,22 @@ impl Cluster {
             node.disk.synced = node.disk.records.len();
             self.reads.retain(|read| read.node != index);
         }
+    }
+
+    /// The process dies and its disk with it; one at a time, until it is back.
+    fn lose_disk(&mut self, index: usize) {
+        // Who never took part has nothing to lose, and those that are left must remember that they do.
+        let remembers = |node: &Node| {
+            let synced = &node.disk.records[..node.disk.synced];
+            synced.iter().any(|(_, record)| !matches!(record, Record::Learn { .. }))
+        };
+        if !self.nodes.iter().all(remembers) {
+            return;
+        }
+        let node = &mut self.nodes[index];
+        (node.paxos, node.disk, node.applied) = (None, Disk::default(), 0);
+        self.reads.retain(|read| read.node != index);
+        self.promised[index] = Ballot::NONE;
     }
 
     fn sync(&mut self, index: usize, all: bool) {
@@ -262,6 +291,7 @@ impl Cluster {
                 let cut = self.chance.below(0..2 * self.nodes.len() as u64);
                 self.cut = u32::try_from(cut).ok().filter(|cut| (*cut as usize) < self.nodes.len());
             }
+            9 => self.lose_disk(index),
             _ => {
                 self.now_ns += self.chance.below(0..TIMEOUT_NS / 10);
                 self.wake(index);
@@ -374,7 +404,7 @@ fn the_hostile_runs_choose_and_read_much() {
     let (chosen, reads) = (0..20)
         .map(|seed| check_run(seed, 3, 4_000))
         .fold((0, 0), |(chosen, reads), (more, read)| (chosen + more, reads + read));
-    assert!(chosen > 700 && reads > 200, "{chosen} chosen, {reads} read: the other tests test little");
+    assert!(chosen > 600 && reads > 150, "{chosen} chosen, {reads} read: the other tests test little");
 }
 
 #[test]
@@ -470,7 +500,8 @@ struct Acceptor {
 impl Acceptor {
     fn new() -> Self {
         let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
-        let paxos = Paxos::recover(config, Durable::default(), Stream::named(0, "acceptor"), 0);
+        let durable = Durable { promised: Ballot::BEGUN, ..Durable::default() };
+        let paxos = Paxos::recover(config, durable, Stream::named(0, "acceptor"), 0);
         Self { paxos, written: 0 }
     }
 
@@ -507,6 +538,36 @@ fn nothing_is_promised_or_accepted_before_the_disk_has_it() {
     let (before, after) = acceptor.tell(0, accept(ballot, 1, "a", 0));
     assert_eq!(before, []);
     assert_eq!(after, [Message::Accepted { ballot, slot: 1, round: 0 }]);
+}
+
+#[test]
+fn a_replica_without_memory_votes_for_nobody_until_it_knows_what_the_others_know() {
+    let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
+    let paxos = Paxos::recover(config, Durable::default(), Stream::named(0, "acceptor"), 0);
+    let mut acceptor = Acceptor { paxos, written: 0 };
+    let ballot = Ballot::NONE.next_of(0).next_of(2);
+    acceptor.paxos.wake(TIMEOUT_NS);
+    let asked = acceptor.said();
+    let Message::Join { nonce } = asked[0] else { panic!("{asked:?}") };
+    assert_eq!(asked.len(), 2, "each of the others is asked");
+    let silent = |(before, after): (Vec<Message>, Vec<Message>)| before.is_empty() && after.is_empty();
+    assert!(silent(acceptor.tell(2, Message::Prepare { ballot, chosen: 0 })));
+    assert!(silent(acceptor.tell(2, Message::Ask { ballot, chosen: 0 })));
+    assert!(silent(acceptor.tell(2, accept(ballot, 1, "a", 0))));
+    let standing = |nonce, promised, last| Message::Standing { nonce, promised, last, joining: false };
+    acceptor.tell(0, standing(nonce, Ballot::NONE.next_of(0), 1));
+    acceptor.tell(2, standing(nonce + 1, ballot, 2));
+    assert!(acceptor.paxos.is_joining(), "an answer to an earlier process says nothing");
+    acceptor.tell(2, standing(nonce, ballot, 2));
+    assert!(acceptor.paxos.is_joining(), "slots 1 and 2 may be chosen, by a vote of its own too");
+    acceptor.tell(2, Message::Learn { first: 1, values: vec![Bytes::new(), Bytes::new()], chosen: 2 });
+    assert!(!acceptor.paxos.is_joining());
+    let low = Message::Prepare { ballot: Ballot::NONE.next_of(0), chosen: 2 };
+    assert_eq!(
+        acceptor.tell(0, low).0,
+        [Message::Refuse { promised: ballot }],
+        "as if it had promised what others did"
+    );
 }
 
 #[test]
