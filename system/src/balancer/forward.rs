@@ -68,6 +68,7 @@ impl Balancer {
         deadline: Instant,
         tried: &mut BTreeSet<usize>,
     ) -> Answer {
+        let first_server = chosen.server;
         let mut first = pin!(self.give(chosen, parts, body, deadline));
         if self.hedge_after.is_zero() || !is_repeatable(parts) {
             return first.await;
@@ -87,7 +88,13 @@ impl Balancer {
         };
         // A quick failure is no answer while another may come.
         match is_failure(&answer) {
-            false => answer,
+            false => {
+                // Whoever takes longer than two servers one after the other is an outlier like one that fails.
+                if !first_was_quicker {
+                    self.pool.answered(first_server, true);
+                }
+                answer
+            }
             true if first_was_quicker => second.await,
             true => first.await,
         }

@@ -164,6 +164,7 @@ fn gray(ejection: &str) -> Setup {
         ("rollout.gate", "false"),
         ("balancer.ejection", ejection),
         ("balancer.attempts", "1"),
+        ("balancer.hedge-after", "0s"),
     ])
 }
 
