@@ -215,7 +215,9 @@ impl Invariant for Agreement {
             Fact::Choose { group, slot, value } => self.choose(event, group, slot, value),
             // Whoever loses its disk loses its promises. That it votes on all the same, or not, is for the others to show.
             Fact::DiskLoss { synced: true, .. } => {
-                self.groups.values_mut().for_each(|group| drop(group.promised.remove(&event.node)));
+                for group in self.groups.values_mut() {
+                    group.promised.remove(&event.node);
+                }
             }
             _ => {}
         }
