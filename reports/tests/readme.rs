@@ -115,6 +115,31 @@ fn the_readme_shows_what_its_commands_print() {
     }
 }
 
+/// The scenario that the README writes from an incident's text.
+fn written() -> &'static str {
+    let (_, rest) = README.split_once("## From an incident to a scenario").unwrap();
+    let (_, block) = rest.split_once("```toml\n").unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_scenario_that_the_readme_writes_is_read_and_does_what_it_says() {
+    let scenario =
+        scenarios::scenario::Scenario::parse(written().as_bytes(), "README.md", &system::ImageStack);
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+    let stack: std::sync::Arc<dyn sim::stack::Stack> = std::sync::Arc::new(system::ImageStack);
+    let delivery = |variant: Option<&str>, seed| {
+        let plan = scenarios::planner::plan(&scenario, stack.as_ref(), variant, seed, &[]).unwrap();
+        let report = scenarios::runner::run(&plan, &stack, scenarios::runner::Options::default()).unwrap();
+        report.laws.iter().find(|law| law.law.name == "delivery").unwrap().finding.verdict
+    };
+    let held = (0..2).all(|seed| delivery(None, seed) == invariants::Verdict::Held);
+    assert!(held, "the default does not hold");
+    let variant = Some(scenario.variants[0].name.as_str());
+    let broken = (0..10).any(|seed| delivery(variant, seed) == invariants::Verdict::Violated);
+    assert!(broken, "no seed of ten breaks the variant");
+}
+
 #[test]
 fn a_line_fits_where_the_text_around_its_gaps_is_there() {
     assert!(line_fits("a … c", "a b c") && line_fits("a…", "a") && line_fits("…", "") && line_fits("x", "x"));

@@ -41,6 +41,7 @@ built_in![
     "gray/lossy-link",
     "gray/slow-leader-disk",
     "load/aws-kinesis-2020",
+    "load/metastable",
     "load/optus-2023",
     "load/thermal-cascade",
     "network/aws-ebs-2011",

@@ -29,10 +29,18 @@ use axum::Router;
 use axum::routing::{get, post};
 pub(crate) use error::ApiError;
 use sim::net::TcpListener;
-use sim::stack::Process;
+use sim::stack::{Process, Setting, SettingKind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+/// What scenarios can change about API servers, besides their first settings.
+pub(crate) const SETTINGS: &[Setting] = &[Setting {
+    name: "api.idempotency",
+    why: "whether a request that is sent again is known by its key, or done again",
+    default: "true",
+    kind: SettingKind::Flag,
+}];
 
 /// The front door's port.
 pub const PORT: u16 = 80;
@@ -52,6 +60,8 @@ struct Server {
     agent: Arc<Agent>,
     /// How long a request may take.
     deadline: Duration,
+    /// Whether a key that comes again is the same job.
+    idempotency: bool,
     /// Jobs that may wait in the queue before this server says that it is not ready.
     waiting_max: u64,
 }
@@ -73,6 +83,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         agent: Agent::start(&process).await,
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
         deadline: deployment.duration("api.deadline"),
+        idempotency: deployment.flag("api.idempotency"),
         waiting_max: deployment.number("queue.max-waiting"),
     };
     http::serve(listener, router(Arc::new(server)), sim::node::stopping()).await;

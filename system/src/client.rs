@@ -28,12 +28,20 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 const POLL_WAIT_S: u64 = 5;
 
 /// What scenarios can change about users, besides their first settings.
-pub(crate) const SETTINGS: &[Setting] = &[Setting {
-    name: "client.poisonous",
-    why: "how many of the clients send nothing but pictures that harm workers which have a `worker.weakness`",
-    default: "0",
-    kind: SettingKind::Number { least: 0, most: 1_000_000 },
-}];
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "client.poisonous",
+        why: "how many of the clients send nothing but pictures that harm workers which have a `worker.weakness`",
+        default: "0",
+        kind: SettingKind::Number { least: 0, most: 1_000_000 },
+    },
+    Setting {
+        name: "client.wishes",
+        why: "what the other clients send: pictures and some nonsense, to be done now or later (`mixed`), or pictures to be done now (`pictures`)",
+        default: "mixed",
+        kind: SettingKind::Choice(&["mixed", "pictures"]),
+    },
+];
 
 /// One user.
 struct User {
@@ -88,7 +96,11 @@ impl User {
     fn new(deployment: &Arc<Deployment>, index: u32) -> Self {
         let poisonous = u64::from(index) < deployment.number("client.poisonous");
         Self {
-            kind: if poisonous { Kind::Poisonous } else { Kind::Ordinary },
+            kind: match deployment.setting("client.wishes") {
+                _ if poisonous => Kind::Poisonous,
+                "pictures" => Kind::Plain,
+                _ => Kind::Ordinary,
+            },
             http: HttpClient::default(),
             servers: doors(deployment),
             converter: Converter::new(Limits::default()),

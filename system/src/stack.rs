@@ -43,7 +43,8 @@ const DRAINED_WAIT: Duration = Duration::from_secs(5);
 
 /// All settings: those of the first tiers, then those of each that was added.
 static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-    [OF_FIRST_TIERS, balancer::SETTINGS, config::SETTINGS, worker::SETTINGS, client::SETTINGS].concat()
+    [OF_FIRST_TIERS, balancer::SETTINGS, config::SETTINGS, worker::SETTINGS, client::SETTINGS, api::SETTINGS]
+        .concat()
 });
 
 const OF_FIRST_TIERS: &[Setting] = &[

@@ -166,7 +166,10 @@ impl Server {
         self.meet(&request).await?;
         // Without a key the same picture and options are the same job.
         let key = key.unwrap_or_else(|| Digest::of(&[request.as_bytes(), b"\n", &body].concat()).to_string());
-        let job = NewJob { id: Id::of_key(&key), key: key.clone(), request, body };
+        let id = Id::of_key(&key);
+        let key =
+            if self.idempotency { key } else { format!("{key}~{}", self.name_request()).replace('/', "~") };
+        let job = NewJob { id, key: key.clone(), request, body };
         self.queue.enqueue(job, deadline).await?;
         Ok(key)
     }

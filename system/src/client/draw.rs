@@ -24,6 +24,8 @@ const SYNC_ONE_IN: u64 = 4;
 pub(super) enum Kind {
     /// Most of what it sends makes sense.
     Ordinary,
+    /// All that it sends is a picture, and all that it wants is another at once.
+    Plain,
     /// All that it sends is poison.
     Poisonous,
 }
@@ -50,9 +52,10 @@ impl Wish {
         let body = match kind_of_user {
             Kind::Poisonous => poisoned(&picture(SampleKind::Png, number)),
             Kind::Ordinary if garbage => spoil(&drawn, chance),
-            Kind::Ordinary => drawn,
+            Kind::Ordinary | Kind::Plain => drawn,
         };
         let nonsense = nonsense && kind_of_user == Kind::Ordinary;
+        let sync = sync || kind_of_user == Kind::Plain;
         Self { query: if nonsense { senseless } else { wanted }, body, sync }
     }
 
