@@ -22,14 +22,14 @@ pub(crate) fn hits(summary: &Summary) -> Hits {
     all
 }
 
-/// Scenario and kind of each fault that a scenario has and that none of its runs had. Scenarios that are in files of their
-/// own, or gone, promise nothing that could be looked up.
+/// Scenario and kind of each fault that a scenario has and that none of its runs had. An open choice promises no kind; nor
+/// do scenarios in files of their own, or gone, promise what could be looked up.
 pub(crate) fn never_fired(program: &Program, summary: &Summary) -> Vec<(String, &'static str)> {
     let mut never = Vec::new();
     for (name, hits) in &summary.faults {
         let Ok(scenario) = library::find(name, program.stack.as_ref()) else { continue };
-        let promised: BTreeSet<&'static str> =
-            scenario.faults.iter().flat_map(|fault| fault.harm.kinds()).collect();
+        let named = scenario.faults.iter().filter_map(|fault| fault.harm.kind());
+        let promised: BTreeSet<&'static str> = named.collect();
         never.extend(
             promised.into_iter().filter(|kind| !hits.contains_key(*kind)).map(|kind| (name.clone(), kind)),
         );

@@ -73,11 +73,11 @@ impl Injection {
 }
 
 impl Harm {
-    /// The words of the kinds that it may be.
-    pub fn kinds(&self) -> Vec<&'static str> {
+    /// The word of its kind, where that is not open.
+    pub fn kind(&self) -> Option<&'static str> {
         match self {
-            Self::One(injection) => vec![injection.kind],
-            Self::Open(kinds) => kinds.iter().map(|kind| kind.word).collect(),
+            Self::One(injection) => Some(injection.kind),
+            Self::Open(_) => None,
         }
     }
 
