@@ -13,7 +13,7 @@ const LOAD_PERIOD_NS: u64 = 100_000_000;
 #[derive(Default)]
 pub(crate) struct Armed {
     waiting: Vec<(u32, Fault)>,
-    /// The names of the plan's faults, by their place, so far as they have begun to matter.
+    /// The names of the plan's faults, by their place.
     names: Vec<String>,
 }
 
