@@ -31,7 +31,7 @@
 //! #     expect: Default::default(),
 //! #     objectives: Default::default(),
 //! #     settings: Default::default(),
-//! #     workload: sim::plan::Workload { clients: 1, rate_per_s: 1.0, only: None, steps: Vec::new() },
+//! #     workload: sim::plan::Workload { clients: 1, rate_per_s: 1.0, ..sim::plan::Workload::default() },
 //! #     network: Default::default(),
 //! #     disk: Default::default(),
 //! #     nodes: vec![node("queue-1", "queue"), node("client-1", "client")],

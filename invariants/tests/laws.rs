@@ -42,7 +42,7 @@ fn plan() -> Plan {
             fairness: Some(0.5),
         },
         settings: BTreeMap::new(),
-        workload: Workload { clients: 1, rate_per_s: 1.0, only: None, steps: Vec::new() },
+        workload: Workload { clients: 1, rate_per_s: 1.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: NODES.iter().map(node).collect(),

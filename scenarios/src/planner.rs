@@ -8,7 +8,7 @@ use crate::target::{Resolved, Target, draw_duration, draw_number, draw_whole};
 use crate::value::Between;
 use serde::Deserialize as _;
 use sim::fault::{After, Fault, Inject};
-use sim::plan::{NodePlan, PLAN_VERSION, Plan, Workload};
+use sim::plan::{NodePlan, PLAN_VERSION, Plan};
 use sim::rng::Stream;
 use sim::stack::Stack;
 
@@ -49,12 +49,7 @@ pub fn plan(
         expect: expect.into_iter().map(|(law, expected)| (law, expected.to_string())).collect(),
         objectives: scenario.objectives,
         settings,
-        workload: Workload {
-            clients: scenario.clients,
-            rate_per_s: scenario.rate_per_s,
-            only: None,
-            steps: scenario.steps.clone(),
-        },
+        workload: scenario.workload.clone(),
         network: scenario.network.clone(),
         disk: scenario.disk.clone(),
         faults: faults.collect(),

@@ -18,8 +18,8 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::error::ScenarioError;
 use crate::expectation::Expectation;
 use crate::section::{self, Log, Section, unknown};
-use crate::value;
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, Step, Workload};
+use crate::value::{self, Wrong};
+use sim::plan::{Arrivals, DiskPlan, NetworkPlan, NodePlan, Objectives, Step, Workload};
 use sim::stack::Stack;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -48,12 +48,8 @@ pub struct Scenario {
     pub drain_ns: u64,
     /// The nodes by role, in order: the stack's roles, then clients.
     pub nodes: Vec<RoleNodes>,
-    /// How many clients there are.
-    pub clients: u32,
-    /// Requests a second, of all clients together.
-    pub rate_per_s: f64,
-    /// The rates that follow, each from its time on.
-    pub steps: Vec<Step>,
+    /// What clients ask for.
+    pub workload: Workload,
     /// The network without faults.
     pub network: NetworkPlan,
     /// The disks without faults.
@@ -154,9 +150,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
         duration_ns: duration?.into_inner(),
         drain_ns: drain.map_or(DRAIN_NS, Spanned::into_inner),
         nodes,
-        clients: workload.clients,
-        rate_per_s: workload.rate_per_s,
-        steps: workload.steps,
+        workload,
         network: network.unwrap_or_else(|| Some(NetworkPlan::default()))?,
         disk: disk.unwrap_or_else(|| Some(DiskPlan::default()))?,
         settings,
@@ -212,12 +206,23 @@ fn workload(root: &Section<'_>, duration_ns: Option<u64>) -> Option<Workload> {
     if let (Some(rate), Some(duration_ns)) = (&rate, duration_ns) {
         check_requests(&section, rate, duration_ns);
     }
+    let arrivals = arrivals(&section);
     let steps = steps(&section, duration_ns, |step| {
         step.need("rate", "rate = \"80/s\"", value::rate(RATE_MAX_PER_S))
     });
     section.finish();
     let clients = u32::try_from(clients?.into_inner()).expect("at most a million");
-    Some(Workload { clients, rate_per_s: rate?.into_inner(), only: None, steps })
+    Some(Workload { clients, rate_per_s: rate?.into_inner(), arrivals, only: None, steps })
+}
+
+/// When the requests of a scenario's or a plan's workload come.
+pub(crate) fn arrivals(workload: &Section<'_>) -> Arrivals {
+    let read = |value: &DeValue<'_>| {
+        let name = value::text(value)?;
+        let found = Arrivals::NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, arrivals)| *arrivals).ok_or_else(|| Wrong::expected("`poisson` or `even`"))
+    };
+    workload.get("arrivals", read).map(Spanned::into_inner).unwrap_or_default()
 }
 
 /// The steps of a scenario's or a plan's workload, which name their rates differently.

@@ -127,13 +127,16 @@ pub struct NodePlan {
 }
 
 /// What clients do. Arrivals are open-loop: a slow answer does not slow the next request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Workload {
     /// How many clients there are.
     pub clients: u32,
-    /// Requests a second, of all clients together; each client is a Poisson process of its own.
+    /// Requests a second, of all clients together.
     pub rate_per_s: f64,
+    /// When they come.
+    #[serde(default, skip_serializing_if = "Arrivals::is_poisson")]
+    pub arrivals: Arrivals,
     /// Where present, the only operations that take place: `CLIENT.FIRST-LAST` or `CLIENT.NUMBER`. The others are
     /// drawn all the same and left out, so that those which stay keep their times and contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +144,27 @@ pub struct Workload {
     /// The rates that follow, each from its time on, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "step")]
     pub steps: Vec<Step>,
+}
+
+/// When the requests of a workload come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// As people's do who know nothing of one another: each client is a Poisson process of its own.
+    #[default]
+    Poisson,
+    /// As a load generator's do that keeps its rate: one in each slot of the time between two, at an instant drawn within it,
+    /// the clients taking turns.
+    Even,
+}
+
+impl Arrivals {
+    /// All there are, by their names in files.
+    pub const NAMES: [(&str, Self); 2] = [("poisson", Self::Poisson), ("even", Self::Even)];
+
+    fn is_poisson(&self) -> bool {
+        *self == Self::Poisson
+    }
 }
 
 /// A change of a workload's rate.

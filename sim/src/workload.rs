@@ -1,7 +1,7 @@
 //! The operations of a plan's workload, each with chance of its own.
 
 use crate::history::Id;
-use crate::plan::{Step, Workload};
+use crate::plan::{Arrivals, Step, Workload};
 use crate::rng::Stream;
 use crate::stack::Operation;
 use std::ops::RangeInclusive;
@@ -9,16 +9,17 @@ use std::time::Duration;
 
 /// The operations of one client, in order of time.
 ///
-/// A client's arrivals are a Poisson process with the rate of the workload over its number of clients, drawn from the
-/// stream `client-N`; what operation K asks comes from `client-N/K`. Operations that `only` leaves out are drawn too, so
+/// A client's arrivals are as the workload says, at its rate over its number of clients, drawn from the stream `client-N`;
+/// what operation K asks comes from `client-N/K`. Operations that `only` leaves out are drawn too, so
 /// that those which stay keep their times. None while the rate is no number above 0, or so high or so low that the mean time
 /// between two requests of a client is no time at all.
 pub fn operations(workload: &Workload, seed: u64, client: u32, duration_ns: u64) -> Vec<Operation> {
     let kept = kept_of(workload, client);
-    let mut arrivals = Arrivals::new(workload, Stream::fixed(seed, &format!("client-{client}")));
+    let chance = Stream::fixed(seed, &format!("client-{client}"));
+    let mut times = Times::new(workload, client, chance);
     let mut operations = Vec::new();
     for number in 0.. {
-        let Some(at_ns) = arrivals.next().filter(|at_ns| *at_ns < duration_ns) else { break };
+        let Some(at_ns) = times.next().filter(|at_ns| *at_ns < duration_ns) else { break };
         if kept.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(&number))) {
             operations.push(Operation { id: Id::new(client, number), at_ns, seed });
         }
@@ -28,9 +29,10 @@ pub fn operations(workload: &Workload, seed: u64, client: u32, duration_ns: u64)
 
 /// The times of one client's requests: one draw each, however often the rate changes, so that a change leaves the requests
 /// before it where they were.
-struct Arrivals<'a> {
+struct Times<'a> {
     clients: u32,
     chance: Stream,
+    pace: Pace,
     at_ns: u64,
     /// The mean time between two requests; none while there are none.
     mean_ns: Option<u64>,
@@ -38,15 +40,20 @@ struct Arrivals<'a> {
     steps: &'a [Step],
 }
 
-impl<'a> Arrivals<'a> {
-    fn new(workload: &'a Workload, chance: Stream) -> Self {
-        let mean_ns = mean_ns(workload.clients, workload.rate_per_s);
-        Self { clients: workload.clients, chance, at_ns: 0, mean_ns, steps: &workload.steps }
+impl<'a> Times<'a> {
+    fn new(workload: &'a Workload, client: u32, chance: Stream) -> Self {
+        let clients = workload.clients;
+        let pace = match workload.arrivals {
+            Arrivals::Poisson => Pace::Poisson,
+            Arrivals::Even => Pace::Even { turn: f64::from(client) / f64::from(clients), slot: 0.0, at: 0.0 },
+        };
+        let mean_ns = mean_ns(clients, workload.rate_per_s);
+        Self { clients, chance, pace, at_ns: 0, mean_ns, steps: &workload.steps }
     }
 
     fn next(&mut self) -> Option<u64> {
         let mut mean_ns = self.mean_or_next()?;
-        let mut wait_ns = self.chance.exponential_ns(mean_ns);
+        let mut wait_ns = self.wait_ns(mean_ns);
         loop {
             let next_ns = self.at_ns.saturating_add(wait_ns);
             let Some(step) = self.steps.first().filter(|step| step.at_ns <= next_ns) else {
@@ -59,6 +66,18 @@ impl<'a> Arrivals<'a> {
             self.take_step();
             mean_ns = self.mean_or_next()?;
             wait_ns = scaled(left_ns, mean_ns, before_ns);
+        }
+    }
+
+    fn wait_ns(&mut self, mean_ns: u64) -> u64 {
+        match &mut self.pace {
+            Pace::Poisson => self.chance.exponential_ns(mean_ns),
+            Pace::Even { turn, slot, at } => {
+                let next = *slot + *turn + self.chance.unit() / f64::from(self.clients);
+                let means = next - *at;
+                (*slot, *at) = (*slot + 1.0, next);
+                times(mean_ns, means)
+            }
         }
     }
 
@@ -79,10 +98,29 @@ impl<'a> Arrivals<'a> {
     }
 }
 
+/// How a client's times follow one another.
+enum Pace {
+    Poisson,
+    /// In units of the mean time between two of its requests.
+    Even {
+        /// Where within each its turn begins.
+        turn: f64,
+        /// The next.
+        slot: f64,
+        /// The latest request.
+        at: f64,
+    },
+}
+
 /// The mean time between two requests of one of `clients`; none where that is no time.
 fn mean_ns(clients: u32, rate_per_s: f64) -> Option<u64> {
     let mean = Duration::try_from_secs_f64(f64::from(clients) / rate_per_s).ok()?;
     (!mean.is_zero()).then(|| u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the share of two mean times")]
+fn scaled(time_ns: u64, to: u64, from: u64) -> u64 {
+    times(time_ns, to as f64 / from as f64)
 }
 
 #[expect(
@@ -91,8 +129,8 @@ fn mean_ns(clients: u32, rate_per_s: f64) -> Option<u64> {
     clippy::cast_sign_loss,
     reason = "a random time, never negative; saturates"
 )]
-fn scaled(time_ns: u64, to: u64, from: u64) -> u64 {
-    (time_ns as f64 * (to as f64 / from as f64)).round() as u64
+fn times(time_ns: u64, factor: f64) -> u64 {
+    (time_ns as f64 * factor).round() as u64
 }
 
 /// Reads `CLIENT.FIRST-LAST` or `CLIENT.NUMBER`.
@@ -115,7 +153,7 @@ mod tests {
 
     fn workload(only: Option<&[&str]>) -> Workload {
         let only = only.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
-        Workload { clients: 4, rate_per_s: 40.0, only, steps: Vec::new() }
+        Workload { clients: 4, rate_per_s: 40.0, only, ..Workload::default() }
     }
 
     #[test]
@@ -169,6 +207,22 @@ mod tests {
         assert!((7_600..8_400).contains(&counts[0]), "{counts:?}");
         assert_eq!(counts[1], 0, "{counts:?}");
         assert!((1_820..2_180).contains(&counts[2]), "{counts:?}");
+    }
+
+    #[test]
+    fn even_arrivals_come_one_in_each_slot_and_keep_to_a_rate_that_changes() {
+        let step = |at_s: u64, rate_per_s| Step { at_ns: at_s * 1_000_000_000, rate_per_s };
+        let even = Workload { arrivals: Arrivals::Even, steps: vec![step(10, 400.0)], ..workload(None) };
+        let of = |client| operations(&even, 3, client, 20_000_000_000);
+        let mut times: Vec<_> = (0..4).flat_map(of).map(|operation| operation.at_ns).collect();
+        times.sort_unstable();
+        let slots = |times: &[u64], from_ns: u64, slot_ns: u64| -> Vec<u64> {
+            times.iter().map(|at_ns| (at_ns - from_ns) / slot_ns).collect()
+        };
+        assert_eq!(slots(&times[..400], 0, 25_000_000), (0..400).collect::<Vec<_>>());
+        assert_eq!(slots(&times[400..], 10_000_000_000, 2_500_000), (0..4000).collect::<Vec<_>>());
+        let gaps: std::collections::BTreeSet<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.len() > 4_000, "the instants within the slots are drawn");
     }
 
     #[test]

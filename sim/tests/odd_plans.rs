@@ -112,8 +112,12 @@ fn faults_of_nobody_and_of_no_time_hit_nothing() {
 #[test]
 fn rates_that_cannot_be_make_no_requests() {
     for rate_per_s in [f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, -1.0] {
-        let workload =
-            Workload { clients: 2, rate_per_s, only: Some(vec!["nonsense".to_owned()]), steps: Vec::new() };
+        let workload = Workload {
+            clients: 2,
+            rate_per_s,
+            only: Some(vec!["nonsense".to_owned()]),
+            ..Workload::default()
+        };
         try_out(Plan { workload, ..usual() });
     }
 }

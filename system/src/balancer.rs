@@ -76,6 +76,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Number { least: 0, most: 10_000 },
     },
     Setting {
+        name: "balancer.retries-saved-max",
+        why: "how many retries the budget saves up while there is no need of them",
+        default: "10",
+        kind: SettingKind::Number { least: 0, most: 1_000_000 },
+    },
+    Setting {
         name: "balancer.max-in-flight",
         why: "how many requests a load balancer has under way; more are told to come back",
         default: "4000",
@@ -115,7 +121,10 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         http,
         pool,
         admission: Admission::new(in_flight_max, process.node.memory_bytes),
-        retries: RetryBudget::new(deployment.number("balancer.retry-budget-percent")),
+        retries: RetryBudget::new(
+            deployment.number("balancer.retry-budget-percent"),
+            deployment.number("balancer.retries-saved-max"),
+        ),
         attempts: deployment.number("balancer.attempts"),
         attempt_timeout: deployment.duration("balancer.attempt-timeout"),
         hedge_after: deployment.duration("balancer.hedge-after"),

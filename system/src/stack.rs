@@ -79,6 +79,12 @@ const OF_FIRST_TIERS: &[Setting] = &[
         kind: SettingKind::Number { least: 1, most: 1000 },
     },
     Setting {
+        name: "queue.hands-out",
+        why: "which job is handed out first: the one that waits longest (`oldest-first`), or the latest (`newest-first`), which gives up the queue's order so that under overload some are done in time",
+        default: "oldest-first",
+        kind: SettingKind::Choice(&["oldest-first", "newest-first"]),
+    },
+    Setting {
         name: "queue.max-waiting",
         why: "how many jobs may wait; more are refused",
         default: "10000",

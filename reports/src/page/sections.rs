@@ -10,6 +10,7 @@ use super::{Page, picture};
 use crate::markup::Markup;
 use crate::words::{length, moment};
 use sim::history::Id;
+use sim::plan::Arrivals;
 use std::fmt::Display;
 
 /// Requests whose story is told.
@@ -166,8 +167,9 @@ fn faults(page: &Page<'_>, data: &Data<'_>, markup: &mut Markup) {
         .iter()
         .map(|step| format!(", {} from {} on", step.rate_per_s, length(step.at_ns)))
         .collect();
+    let even = if workload.arrivals == Arrivals::Even { " evenly" } else { "" };
     let text = format!(
-        "Load: clients {}, requests a second of all together {}{steps}{only}, for {}; then everything is healed and the stack has {} to drain.",
+        "Load: clients {}, requests a second of all together {}{even}{steps}{only}, for {}; then everything is healed and the stack has {} to drain.",
         workload.clients,
         workload.rate_per_s,
         length(page.run.plan.duration_ns),

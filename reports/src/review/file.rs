@@ -261,8 +261,9 @@ fn topology(root: &Section<'_>, origin: &str, stack: &dyn Stack) -> Option<Scena
         scenarios::library::find(&path, stack)
     };
     let topology = scenario::topology(&section, stack, &find)?;
-    if topology.rate_per_s < RATE_MIN_PER_S || topology.clients == 0 {
-        let title = format!("{} requests a second are too few to tell up from down", topology.rate_per_s);
+    if topology.workload.rate_per_s < RATE_MIN_PER_S || topology.workload.clients == 0 {
+        let title =
+            format!("{} requests a second are too few to tell up from down", topology.workload.rate_per_s);
         let problem = Diagnostic::new(section.place.clone().unwrap_or_default(), title, "of this workload");
         section.log.push(problem.help(format!(
             "at least {RATE_MIN_PER_S}/s, as in `workload = {{ clients = 10, rate = \"20/s\" }}`"

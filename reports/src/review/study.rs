@@ -202,7 +202,7 @@ impl<'a> Study<'a> {
         ]
         .map(str::to_owned)
         .to_vec();
-        let load = super::figures::rough(self.review.topology.rate_per_s);
+        let load = super::figures::rough(self.review.topology.workload.rate_per_s);
         left_out.push(format!(
             "load: {load} requests a second in every run; the busier the service, the likelier an outage finds one at risk"
         ));

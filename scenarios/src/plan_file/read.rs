@@ -6,7 +6,7 @@ use crate::kinds::{self, Hits};
 use crate::planner::inject_of;
 use crate::scenario::{
     CLIENTS_MAX, CORES_MAX, DRIFT_MAX, DURATION_MAX_NS, MEMORY_MAX_BYTES, NODES_MAX, RATE_MAX_PER_S,
-    check_kind, check_requests, expectations, objectives, overlay, settings, steps, text_of,
+    arrivals, check_kind, check_requests, expectations, objectives, overlay, settings, steps, text_of,
 };
 use crate::section::{self, Log, Section, unknown};
 use crate::target::{check_planned, check_role};
@@ -132,6 +132,7 @@ fn workload(root: &Section<'_>, duration_ns: Option<u64>) -> Option<Workload> {
     if let (Some(rate), Some(duration_ns)) = (&rate, duration_ns) {
         check_requests(&section, rate, duration_ns);
     }
+    let arrivals = arrivals(&section);
     let steps = steps(&section, duration_ns, |step| {
         step.need("rate-per-s", "rate-per-s = 80.0", value::number(0.0, RATE_MAX_PER_S))
     });
@@ -139,6 +140,7 @@ fn workload(root: &Section<'_>, duration_ns: Option<u64>) -> Option<Workload> {
     Some(Workload {
         clients: u32::try_from(clients?.into_inner()).expect("at most a million"),
         rate_per_s: rate?.into_inner(),
+        arrivals,
         only: only.map(Spanned::into_inner),
         steps,
     })

@@ -4,7 +4,7 @@ use super::{Key, Shape};
 use crate::expectation::Expectation;
 use crate::kinds::{Field, FieldKind, FieldValue, Group, Hits, KINDS, Kind};
 use sim::duration_text;
-use sim::plan::{CLIENT_ROLE, DiskPlan, NetworkPlan};
+use sim::plan::{Arrivals, CLIENT_ROLE, DiskPlan, NetworkPlan};
 use sim::stack::{Setting, SettingKind, Stack};
 
 /// The keys of a scenario for `stack`.
@@ -167,6 +167,12 @@ fn workload() -> Vec<Key> {
             "rate = \"50/s\"",
         )
         .needed(),
+        key(
+            "arrivals",
+            "when they come: by chance, as people's (`poisson`), or as a load generator's that keeps its rate (`even`)",
+            Shape::Choice(Arrivals::NAMES.map(|(name, _)| name.to_owned()).to_vec()),
+            "arrivals = \"even\"",
+        ),
         key(
             "step",
             "the rates that follow",

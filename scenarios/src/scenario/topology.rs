@@ -27,9 +27,7 @@ pub fn topology(
     };
     let mut scenario = base.scenario.with(&change);
     if !base.found || section.raw("workload").is_some() {
-        let workload = workload(section, None)?;
-        (scenario.clients, scenario.rate_per_s) = (workload.clients, workload.rate_per_s);
-        scenario.steps = workload.steps;
+        scenario.workload = workload(section, None)?;
     }
     if let Some(network) = section.section("network", "the network") {
         scenario.network = overlay(&network, false)?;
@@ -98,9 +96,7 @@ fn bare(stack: &dyn Stack) -> Scenario {
         duration_ns: DRAIN_NS,
         drain_ns: DRAIN_NS,
         nodes: nodes::of_stack(stack, &BTreeMap::new()),
-        clients: 0,
-        rate_per_s: 0.0,
-        steps: Vec::new(),
+        workload: sim::plan::Workload::default(),
         network: sim::plan::NetworkPlan::default(),
         disk: sim::plan::DiskPlan::default(),
         settings: BTreeMap::new(),

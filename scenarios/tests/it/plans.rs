@@ -9,7 +9,7 @@ use sim::fault::{
     After, BadTimeSource, Cause, ClockDrift, ClockStep, Cut, Delay, DiskError, Fault, Flap, Inject, Load,
     Loss, MainsLoss, On, SlowDisk,
 };
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Step, Workload};
+use sim::plan::{Arrivals, DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Step, Workload};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -115,6 +115,7 @@ fn plans() -> impl Strategy<Value = Plan> {
                 workload: Workload {
                     clients: 3,
                     rate_per_s,
+                    arrivals: Arrivals::NAMES[usize::from(seed % 2 == 1)].1,
                     only: (seed % 2 == 0).then(|| vec!["1.0-4".to_owned()]),
                     steps: (0..seed % 3)
                         .map(|number| Step { at_ns: number * 1_000_000, rate_per_s })

@@ -29,7 +29,7 @@ fn every_form_of_the_format_is_read() {
     let scenario = Scenario::parse(FULL.as_bytes(), "full.toml", &Named);
     let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(scenario.faults.len(), 9);
-    assert_eq!(scenario.rate_per_s, 50.0);
+    assert_eq!(scenario.workload.rate_per_s, 50.0);
     assert_eq!(scenario.disk.capacity_bytes, 1 << 30);
     assert_eq!(scenario.settings["queue.max-deliveries"], "3");
     assert_eq!(scenario.faults[1].name, "half-a-feed");

@@ -73,7 +73,7 @@ fn plan(seed: u64) -> Plan {
         expect: BTreeMap::new(),
         objectives: Objectives::default(),
         settings: BTreeMap::new(),
-        workload: Workload { clients: 0, rate_per_s: 0.0, only: None, steps: Vec::new() },
+        workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: vec![node],

@@ -65,7 +65,7 @@ pub(crate) fn plan(disk: DiskPlan, faults: Vec<Fault>) -> Plan {
         expect: BTreeMap::new(),
         objectives: Objectives::default(),
         settings: BTreeMap::new(),
-        workload: Workload { clients: 0, rate_per_s: 0.0, only: None, steps: Vec::new() },
+        workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk,
         nodes: vec![node("server-1", "server"), node("client-1", "client")],

@@ -102,7 +102,7 @@ mod world {
             expect: BTreeMap::new(),
             objectives: Objectives::default(),
             settings: BTreeMap::new(),
-            workload: Workload { clients: 0, rate_per_s: 0.0, only: None, steps: Vec::new() },
+            workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
             network: NetworkPlan::default(),
             disk: DiskPlan::default(),
             nodes: nodes(),

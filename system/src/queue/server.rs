@@ -13,7 +13,7 @@ mod shared;
 use super::log::{self, Durability, Log, LogError, Snapshot};
 use super::paxos::{Config, Durable, Paxos, Replica as Place};
 use super::protocol::{CLIENTS_PORT, PEERS_PORT};
-use super::state::{Batching, Limits, State};
+use super::state::{Batching, First, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
 use crate::{billing, rpc, usage};
 use peers::Peers;
@@ -213,6 +213,10 @@ impl Settings {
             },
             limits: Limits {
                 waiting_max: deployment.number("queue.max-waiting"),
+                first: match deployment.setting("queue.hands-out") {
+                    "newest-first" => First::Newest,
+                    _ => First::Oldest,
+                },
                 deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
                 retention_ns: nanoseconds("queue.retention"),
                 batching: deployment.of_role(usage::ROLE).next().map(|_| Batching {

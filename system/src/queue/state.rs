@@ -37,10 +37,21 @@ pub struct Limits {
     pub waiting_max: u64,
     /// A job that was handed out so often without an end is set aside.
     pub deliveries_max: u32,
+    /// Which of the jobs that wait is handed out first.
+    pub first: First,
     /// How long results and keys are remembered after a job's end.
     pub retention_ns: u64,
     /// How uses are put together; none where nobody keeps accounts.
     pub batching: Option<Batching>,
+}
+
+/// Which of the jobs that wait is handed out first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// First in, first out.
+    Oldest,
+    /// Last in, first out: while more comes than can be done, some are done in time rather than all too late.
+    Newest,
 }
 
 /// Jobs that were set aside are kept for somebody to look at: so many times as long as results.
@@ -178,7 +189,10 @@ impl State {
                 .collect();
         }
         let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
-        let positions: Vec<_> = self.waiting.iter().take(most as usize).copied().collect();
+        let positions: Vec<_> = match self.limits.first {
+            First::Oldest => self.waiting.iter().take(most as usize).copied().collect(),
+            First::Newest => self.waiting.iter().rev().take(most as usize).copied().collect(),
+        };
         let mut grants = Vec::with_capacity(positions.len());
         for position in positions {
             self.core.token += 1;

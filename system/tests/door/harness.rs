@@ -179,12 +179,7 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         expect: BTreeMap::new(),
         objectives: Objectives::default(),
         settings: setup.settings.clone(),
-        workload: Workload {
-            clients: setup.clients,
-            rate_per_s: setup.rate_per_s,
-            only: None,
-            steps: Vec::new(),
-        },
+        workload: Workload { clients: setup.clients, rate_per_s: setup.rate_per_s, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: setup.nodes(),

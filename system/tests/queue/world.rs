@@ -143,7 +143,7 @@ pub(crate) fn plan(seed: u64, seconds: u64, rate: f64, faults: Vec<Fault>) -> Pl
         expect: BTreeMap::new(),
         objectives: Objectives::default(),
         settings: BTreeMap::new(),
-        workload: Workload { clients: 1, rate_per_s: rate, only: None, steps: Vec::new() },
+        workload: Workload { clients: 1, rate_per_s: rate, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes,

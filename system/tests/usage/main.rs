@@ -37,7 +37,7 @@ fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
         settings: [("usage.batch-lines", "4"), ("billing.period", "7s")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        workload: Workload { clients: 3, rate_per_s: 4.0, only: None, steps: Vec::new() },
+        workload: Workload { clients: 3, rate_per_s: 4.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
         nodes: roles

@@ -4,8 +4,13 @@ use super::*;
 use proptest::prelude::*;
 
 const BATCHING: Batching = Batching { lines_max: 3, wait_ns: 300 };
-const LIMITS: Limits =
-    Limits { waiting_max: 6, deliveries_max: 3, retention_ns: 1_000, batching: Some(BATCHING) };
+const LIMITS: Limits = Limits {
+    waiting_max: 6,
+    first: First::Oldest,
+    deliveries_max: 3,
+    retention_ns: 1_000,
+    batching: Some(BATCHING),
+};
 
 /// When what ended at `ended_ns` is forgotten: after so many retentions, and then at the next full sixty-fourth.
 fn forgotten_ns(ended_ns: u64, retentions: u64) -> u64 {
@@ -35,6 +40,7 @@ enum At {
 /// The rules again, said as plainly as can be.
 #[derive(Default)]
 struct Model {
+    newest_first: bool,
     clock_ns: u64,
     items: Vec<Item>,
     token: u64,
@@ -76,7 +82,11 @@ impl Model {
             return again;
         }
         let (now_ns, mut out) = (self.clock_ns, Vec::new());
-        for item in &mut self.items {
+        let mut items: Vec<_> = self.items.iter_mut().collect();
+        if self.newest_first {
+            items.reverse();
+        }
+        for item in items {
             if out.len() < most as usize && matches!(item.at, At::Waiting { from_ns } if from_ns <= now_ns) {
                 self.token += 1;
                 item.deliveries += 1;
@@ -210,7 +220,7 @@ impl Pair {
             }
             Do::Snapshot => {
                 let bytes = self.state.encode();
-                self.state = State::decode(LIMITS, &bytes).expect("it was encoded");
+                self.state = State::decode(self.state.limits, &bytes).expect("it was encoded");
                 assert_eq!(self.state.encode(), bytes);
             }
         }
@@ -290,8 +300,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_state_does_what_the_model_says(steps in proptest::collection::vec(doing(), 1..120)) {
-        let (state, model) = (State::new(LIMITS), Model::default());
+    fn the_state_does_what_the_model_says(newest_first: bool, steps in proptest::collection::vec(doing(), 1..120)) {
+        let limits = Limits { first: if newest_first { First::Newest } else { First::Oldest }, ..LIMITS };
+        let (state, model) = (State::new(limits), Model { newest_first, ..Model::default() });
         let mut pair =
             Pair { state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
         steps.into_iter().for_each(|step| pair.step(step));
