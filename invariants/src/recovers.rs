@@ -2,7 +2,7 @@
 
 use crate::ids::IdSet;
 use crate::verdict::Violations;
-use crate::{Invariant, Law, Outcome};
+use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::duration_text;
 use sim::history::{Event, Fact, Id};
 use sim::plan::Plan;
@@ -13,7 +13,7 @@ pub const LAW: Law = Law {
     name: "recovers",
     sentence: "after the faults end and all is healed, the stack drains within the plan's bound",
     needs: "the faults' end, after which all is healed",
-    survives: &[],
+    survives: &[Bound::MinorityOfDisks(Keepers::Queue)],
     make: |plan| Box::new(Recovers::new(plan)),
 };
 

@@ -73,6 +73,18 @@ const OF_FIRST_TIERS: &[Setting] = &[
         kind: SettingKind::Choice(&["parallel", "first"]),
     },
     Setting {
+        name: "queue.step-down",
+        why: "whether a leader that hears no majority gives up leading",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "queue.reads",
+        why: "whether a leader answers a read once a majority has `confirmed` that it still leads, or for all it knows (`unconfirmed`)",
+        default: "confirmed",
+        kind: SettingKind::Choice(&["confirmed", "unconfirmed"]),
+    },
+    Setting {
         name: "queue.max-deliveries",
         why: "how often a job is handed out before it is set aside as poison",
         default: "5",

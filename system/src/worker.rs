@@ -33,6 +33,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "worker.renews-leases",
+        why: "whether a worker asks for more time while it works",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
         name: "worker.weakness",
         why: "what poisonous pictures do to a worker: nothing, end its process, or take one of its cores for a minute",
         default: "none",
@@ -49,6 +55,7 @@ struct Worker {
     memory: Memory,
     /// How long one job may take.
     timeout: Duration,
+    renews_leases: bool,
     /// The version that this worker runs.
     agent: Arc<Agent>,
     weakness: Weakness,
@@ -71,6 +78,7 @@ pub async fn serve(process: Process) {
         cost: deployment.duration("worker.conversion-cost"),
         memory: Memory::new(process.node.memory_bytes),
         timeout: deployment.duration("worker.job-timeout"),
+        renews_leases: deployment.flag("worker.renews-leases"),
         agent: Agent::start(&process).await,
         weakness: Weakness::of(deployment),
     });
@@ -140,7 +148,8 @@ impl Worker {
         let mut work = pin!(work);
         let begun = Instant::now();
         let mut ends = Instant::now() + lease.expires_in;
-        let mut renewal = Instant::now() + lease.expires_in / 2;
+        let first = if self.renews_leases { lease.expires_in / 2 } else { self.timeout };
+        let mut renewal = begun + first;
         loop {
             tokio::select! { biased;
                 done = &mut work => return Ok(done),

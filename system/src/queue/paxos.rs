@@ -58,6 +58,8 @@ pub struct Config {
     pub election_timeout_ns: u64,
     /// Whether a leader counts on no majority without its own disk.
     pub own_write_first: bool,
+    /// Whether a leader that hears no majority gives up leading.
+    pub steps_down: bool,
 }
 
 impl Config {

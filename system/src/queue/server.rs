@@ -37,6 +37,9 @@ struct Settings {
     lease_ns: u64,
     election_timeout: Duration,
     own_write_first: bool,
+    steps_down: bool,
+    /// Whether a leader asks the others whether it still is one before it answers a read.
+    reads_confirmed: bool,
     /// Whether somebody bills what is used.
     billed: bool,
 }
@@ -151,6 +154,7 @@ async fn take_part(
         replicas: settings.replicas,
         election_timeout_ns: u64::try_from(settings.election_timeout.as_nanos()).unwrap_or(u64::MAX),
         own_write_first: settings.own_write_first,
+        steps_down: settings.steps_down,
     };
     let applied = durable.compacted;
     let paxos = Paxos::recover(config, durable, sim::node::stream("paxos"), now.as_nanos());
@@ -227,6 +231,8 @@ impl Settings {
             lease_ns: nanoseconds("queue.lease"),
             election_timeout: deployment.duration("queue.election-timeout"),
             own_write_first: deployment.setting("queue.leader-write") == "first",
+            steps_down: deployment.flag("queue.step-down"),
+            reads_confirmed: deployment.setting("queue.reads") == "confirmed",
             billed: deployment.of_role(billing::ROLE).next().is_some(),
         })
     }

@@ -214,7 +214,8 @@ impl Paxos {
         let heard = |peer: &Replica| now_ns.saturating_sub(leading.heard_ns[*peer as usize]) <= patience_ns;
         let present = 1 + self.config.peers().filter(heard).count();
         sim::sometimes!(present < self.config.majority() as usize, "a leader hears no majority");
-        if present < self.config.majority() as usize || self.is_stuck(now_ns) {
+        let alone = self.config.steps_down && present < self.config.majority() as usize;
+        if alone || self.is_stuck(now_ns) {
             return self.follow(now_ns);
         }
         self.wake_ns = now_ns + self.config.heartbeat_ns();

@@ -117,6 +117,7 @@ impl Cluster {
             replicas,
             election_timeout_ns: TIMEOUT_NS,
             own_write_first: false,
+            steps_down: true,
         };
         let chance = Stream::named(self.chance.next_u64(), "node");
         node.applied = node.disk.snapshot;
@@ -499,7 +500,13 @@ struct Acceptor {
 
 impl Acceptor {
     fn new() -> Self {
-        let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
+        let config = Config {
+            me: 1,
+            replicas: 3,
+            election_timeout_ns: TIMEOUT_NS,
+            own_write_first: false,
+            steps_down: true,
+        };
         let durable = Durable { promised: Ballot::BEGUN, ..Durable::default() };
         let paxos = Paxos::recover(config, durable, Stream::named(0, "acceptor"), 0);
         Self { paxos, written: 0 }
@@ -542,7 +549,13 @@ fn nothing_is_promised_or_accepted_before_the_disk_has_it() {
 
 #[test]
 fn a_replica_without_memory_votes_for_nobody_until_it_knows_what_the_others_know() {
-    let config = Config { me: 1, replicas: 3, election_timeout_ns: TIMEOUT_NS, own_write_first: false };
+    let config = Config {
+        me: 1,
+        replicas: 3,
+        election_timeout_ns: TIMEOUT_NS,
+        own_write_first: false,
+        steps_down: true,
+    };
     let paxos = Paxos::recover(config, Durable::default(), Stream::named(0, "acceptor"), 0);
     let mut acceptor = Acceptor { paxos, written: 0 };
     let ballot = Ballot::NONE.next_of(0).next_of(2);
