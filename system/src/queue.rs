@@ -10,3 +10,69 @@ pub mod state;
 pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
 pub use server::serve;
 pub use state::{Amounts, Batch, Line};
+
+use sim::stack::{Setting, SettingKind};
+
+/// What scenarios can change about the queue.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "queue.durability",
+        why: "whether the queue syncs to disk before it acknowledges (`disk`), or acknowledges from memory",
+        default: "disk",
+        kind: SettingKind::Choice(&["disk", "memory"]),
+    },
+    Setting {
+        name: "queue.lease",
+        why: "how long a worker keeps a job without a sign of life before it is handed to another",
+        default: "10s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "queue.election-timeout",
+        why: "how long replicas wait for their leader before they elect another",
+        default: "1s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "queue.leader-write",
+        why: "whether a leader counts on any majority of disks (`parallel`), or on none without its own (`first`)",
+        default: "parallel",
+        kind: SettingKind::Choice(&["parallel", "first"]),
+    },
+    Setting {
+        name: "queue.step-down",
+        why: "whether a leader that hears no majority gives up leading",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "queue.reads",
+        why: "whether a leader answers a read once a majority has `confirmed` that it still leads, or for all it knows (`unconfirmed`)",
+        default: "confirmed",
+        kind: SettingKind::Choice(&["confirmed", "unconfirmed"]),
+    },
+    Setting {
+        name: "queue.max-deliveries",
+        why: "how often a job is handed out before it is set aside as poison",
+        default: "5",
+        kind: SettingKind::Number { least: 1, most: 1000 },
+    },
+    Setting {
+        name: "queue.hands-out",
+        why: "which job is handed out first: the one that waits longest (`oldest-first`), or the latest (`newest-first`), which gives up the queue's order so that under overload some are done in time",
+        default: "oldest-first",
+        kind: SettingKind::Choice(&["oldest-first", "newest-first"]),
+    },
+    Setting {
+        name: "queue.max-waiting",
+        why: "how many jobs may wait; more are refused",
+        default: "10000",
+        kind: SettingKind::Number { least: 1, most: 10_000_000 },
+    },
+    Setting {
+        name: "queue.retention",
+        why: "how long a finished job's key and result are remembered",
+        default: "5min",
+        kind: SettingKind::Duration,
+    },
+];

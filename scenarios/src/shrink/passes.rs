@@ -182,16 +182,26 @@ impl Shrinking<'_, '_> {
         self.take("clients", vec![fewer]);
     }
 
+    /// Never so few that the run fails for want of them, whatever happens to them: that is another failure.
     fn nodes(&mut self, stack: &dyn Stack) {
+        let harmed = !self.plan.faults.is_empty();
         // Whole roles first: a tier that plays no part goes in one run.
-        for role in stack.roles() {
+        for role in stack.roles().iter().filter(|role| has_role(&self.plan, role.name)).collect::<Vec<_>>() {
             let kept: Vec<NodePlan> =
                 self.plan.nodes.iter().filter(|node| node.role != role.name).cloned().collect();
             let plan = with_nodes(&self.plan, &kept);
+            let plan = plan.filter(|plan| !(harmed && self.fails_unharmed(plan)));
             self.take("a tier", plan.into_iter().collect());
         }
-        let all = self.plan.nodes.clone();
-        self.minimize("nodes", all, with_nodes);
+        let before = self.plan.clone();
+        self.minimize("nodes", before.nodes.clone(), with_nodes);
+        if harmed && self.plan != before && self.fails_unharmed(&self.plan.clone()) {
+            self.plan = before;
+        }
+    }
+
+    fn fails_unharmed(&mut self, plan: &Plan) -> bool {
+        self.tester.first(&[Plan { faults: Vec::new(), ..plan.clone() }]).is_some()
     }
 
     fn settings(&mut self) {
@@ -360,6 +370,10 @@ pub(crate) fn one_target_each(inject: &Inject) -> Vec<Inject> {
         inject_of(kind.word, fields)
     };
     names_of(&fields, side).into_iter().map(alone).collect()
+}
+
+fn has_role(plan: &Plan, role: &str) -> bool {
+    plan.nodes.iter().any(|node| node.role == role)
 }
 
 fn names_of(fields: &toml::Table, side: &str) -> Vec<String> {

@@ -4,7 +4,7 @@ use crate::system::queue::{self, QueueClient};
 use sim::fault::{Cut, Fault, Inject, On};
 use sim::history::{Event, Fact, Id, Observer};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
-use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
+use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use sim::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -13,19 +13,6 @@ use std::time::Duration;
 const ROLES: [Role; 2] = [
     Role { name: "queue", why: "keeps jobs", count: 3, cores: 1 },
     Role { name: "worker", why: "runs the test's worker", count: 1, cores: 1 },
-];
-
-const fn setting(name: &'static str, default: &'static str, kind: SettingKind) -> Setting {
-    Setting { name, why: "as in the image stack", default, kind }
-}
-
-const SETTINGS: [Setting; 6] = [
-    setting("queue.durability", "disk", SettingKind::Choice(&["disk", "memory"])),
-    setting("queue.lease", "10s", SettingKind::Duration),
-    setting("queue.election-timeout", "1s", SettingKind::Duration),
-    setting("queue.max-deliveries", "5", SettingKind::Number { least: 1, most: 1000 }),
-    setting("queue.max-waiting", "10000", SettingKind::Number { least: 1, most: 1_000_000 }),
-    setting("queue.retention", "5min", SettingKind::Duration),
 ];
 
 type Worker = Arc<dyn Fn(Process) -> Task + Send + Sync>;
@@ -65,7 +52,7 @@ impl Stack for Script {
     }
 
     fn settings(&self) -> &'static [Setting] {
-        &SETTINGS
+        queue::SETTINGS
     }
 
     fn boot(&self, process: Process) -> Task {
