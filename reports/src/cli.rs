@@ -193,6 +193,9 @@ pub struct RunArgs {
     /// Fail (exit 5) where a law is undecided, or one that the scenario names was not exercised
     #[arg(long)]
     pub strict: bool,
+    /// Show what was accepted, done, received, counted and billed, by customer, and what is missing where
+    #[arg(long)]
+    pub ledger: bool,
 }
 
 /// `replay`.
@@ -341,6 +344,8 @@ pub enum ReportFormat {
     Json,
     /// GitHub's annotations on stdout, and a summary where GITHUB_STEP_SUMMARY says.
     Github,
+    /// What was accepted, done, received, counted and billed, by customer, and what is missing where.
+    Ledger,
 }
 
 /// `review`.

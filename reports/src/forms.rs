@@ -3,4 +3,5 @@
 pub mod github;
 pub mod json;
 pub mod junit;
+pub mod ledger;
 pub mod perfetto;

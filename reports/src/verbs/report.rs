@@ -3,7 +3,8 @@
 
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::exit::Exit;
-use crate::forms::{github, json, junit, perfetto};
+use crate::forms::{github, json, junit, ledger, perfetto};
+use crate::ledger::Ledger;
 use crate::page::Page;
 use crate::past::PastRun;
 use crate::program::Program;
@@ -27,6 +28,7 @@ pub(crate) fn report(program: &Program, arguments: &ReportArgs) -> Result<Exit> 
         ReportFormat::Perfetto => perfetto::trace(&run),
         ReportFormat::Junit => junit::xml(&run, &reproduce),
         ReportFormat::Json => json::report(&run),
+        ReportFormat::Ledger => ledger::text(&Ledger::of(run.events(), &run.node_names())),
         ReportFormat::Github => {
             summarize(&github::summary(&run, &reproduce))?;
             github::annotations(&run, &reproduce)

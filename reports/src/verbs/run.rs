@@ -3,12 +3,16 @@
 use super::show;
 use crate::cli::RunArgs;
 use crate::exit::Exit;
+use crate::forms::ledger;
+use crate::ledger::Ledger;
+use crate::past::PastRun;
 use crate::program::Program;
 use crate::sharing::{Sharing, SharingObserver};
 use anyhow::Result;
 use scenarios::runner::{Options, RunReport, Until};
 use scenarios::store::Store;
 use scenarios::{library, planner, runner};
+use serde_json::json;
 use sim::history::Observer;
 use sim::plan::Plan;
 use sim::world::Limits;
@@ -19,7 +23,14 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     let plan = planner::plan(&scenario, program.stack.as_ref(), variant, arguments.seed, &arguments.set)?;
     let until = if arguments.until_broken { Until::AnyBroken } else { Until::Ended };
     let (report, sharing) = watched(program, &plan, &program.store(), arguments.check_determinism, until)?;
+    // A run's own line is the last one for tools; people read the verdicts first.
+    if arguments.ledger && program.json() {
+        show_ledger(program, &report)?;
+    }
     show::run(program, &report, &sharing);
+    if arguments.ledger && !program.json() {
+        show_ledger(program, &report)?;
+    }
     if arguments.check_determinism {
         let again = super::replay::in_another_process(program, &report)?;
         if again != Exit::Success {
@@ -28,6 +39,20 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     }
     show::ways_out(program, &report);
     Ok(show::exit(&report, arguments.strict))
+}
+
+/// What became of all that was asked for, out of the history that was kept.
+fn show_ledger(program: &Program, report: &RunReport) -> Result<()> {
+    let stored = report.stored.as_ref().expect("runs on the command line are kept");
+    let folder = stored.folder.display().to_string();
+    let run = PastRun::find(&folder, &program.store(), program.stack.as_ref())?;
+    let ledger = Ledger::of(run.events(), &run.node_names());
+    if program.json() {
+        println!("{}", json!({"v": 1, "type": "ledger", "run": folder, "ledger": ledger}));
+    } else {
+        print!("{}", ledger::text(&ledger));
+    }
+    Ok(())
 }
 
 /// Runs `plan`, and measures P^N beside what happened; keeps every draw of chance where it is to `trace`.
