@@ -7,6 +7,7 @@
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | 200 and the picture, 202 while there is none yet |
 //! | `GET /healthz` | 200 where the process lives |
 //! | `GET /readyz` | 200 where it can take work |
+//! | `GET /metrics` | 200 and what it has answered, in OpenMetrics text |
 //!
 //! The header `Idempotency-Key` names a request; the same key is the same job, whose id it is. Without one the key is
 //! made from the picture and the options. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
@@ -17,6 +18,7 @@ mod admission;
 pub(crate) mod checks;
 mod error;
 mod jobs;
+mod metrics;
 
 use crate::archive::Archive;
 use crate::config::Agent;
@@ -26,8 +28,10 @@ use crate::resize::Limits;
 use crate::usage::UsageReader;
 pub(crate) use admission::Admission;
 use axum::Router;
+use axum::middleware;
 use axum::routing::{get, post};
 pub(crate) use error::ApiError;
+use metrics::Metrics;
 use sim::net::TcpListener;
 use sim::stack::{Process, Setting, SettingKind};
 use std::sync::Arc;
@@ -49,6 +53,7 @@ pub const PORT: u16 = 80;
 struct Server {
     /// This server's process, in the names that it gives to requests without one.
     name: String,
+    metrics: Metrics,
     /// How many requests it has given a name.
     named: AtomicU64,
     queue: QueueClient,
@@ -75,6 +80,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
     let deployment = &process.deployment;
     let server = Server {
         name: format!("{}/{}", process.node.name, process.incarnation),
+        metrics: Metrics::default(),
         named: AtomicU64::new(1),
         queue: QueueClient::new(deployment),
         usage: UsageReader::new(deployment),
@@ -99,7 +105,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/bills/{period}/{account}", get(accounts::invoice))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
+        .route("/metrics", get(metrics::scrape))
         .fallback(jobs::no_such_door)
         .method_not_allowed_fallback(jobs::wrong_method)
+        .layer(middleware::from_fn_with_state(server.clone(), metrics::measure))
         .with_state(server)
 }

@@ -239,6 +239,66 @@ fn without_a_queue_the_server_lives_and_says_that_it_cannot() {
     assert_all_live(&events);
 }
 
+/// The samples of OpenMetrics text, by their names and labels, with the rules that a reader relies on: each family is declared
+/// before its samples and once, counters end in `_total`, a histogram's buckets add up, the text ends with its end.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let body = text.strip_suffix("# EOF\n").expect("the end is marked");
+    let (mut kinds, mut samples) = (BTreeMap::new(), BTreeMap::new());
+    for line in body.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (kind, family, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            match kind {
+                "TYPE" => assert_eq!(kinds.insert(family.to_owned(), rest.to_owned()), None, "{line}"),
+                "HELP" | "UNIT" => assert!(kinds.contains_key(family), "{line}"),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let metric = name.split('{').next().unwrap();
+        let declared = kinds.iter().any(|(family, kind)| match kind.as_str() {
+            "counter" => metric == format!("{family}_total"),
+            "gauge" => metric == family,
+            "histogram" => ["_bucket", "_sum", "_count"].iter().any(|end| metric == format!("{family}{end}")),
+            _ => panic!("{kind}"),
+        });
+        assert!(declared, "{line}");
+        assert_eq!(samples.insert(name.to_owned(), value.parse().unwrap()), None, "{line}");
+    }
+    samples
+}
+
+#[test]
+fn what_a_server_has_answered_is_to_be_scraped_in_openmetrics_text() {
+    let events = run(&whole(), async |_| {
+        let picture = sample_image(SampleKind::Png, 1);
+        assert_eq!(post("/v1/resize?w=24", picture).once_ready("api-1").await.status(), 200);
+        assert_eq!(post("/v1/resize?w=none", "no picture").of("api-1").await.status(), 400);
+        assert_eq!(get("/nowhere").of("api-1").await.status(), 404);
+        let answer = get("/metrics").of("api-1").await;
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(answer.headers()["content-type"], kind);
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        let samples = samples(&text);
+        let resize = "door=\"/v1/resize\"";
+        assert_eq!(samples[&format!("http_requests_total{{{resize},status=\"200\"}}")], 1.0, "{text}");
+        assert_eq!(samples[&format!("http_requests_total{{{resize},status=\"400\"}}")], 1.0, "{text}");
+        assert_eq!(samples["http_requests_total{door=\"other\",status=\"404\"}"], 1.0, "{text}");
+        // The scrape itself.
+        assert_eq!(samples["http_requests_in_flight"], 1.0, "{text}");
+        assert_eq!(samples["queue_jobs{stage=\"done\"}"], 1.0, "{text}");
+        let buckets =
+            |end: &str| samples[&format!("http_request_duration_seconds_bucket{{{resize},le=\"{end}\"}}")];
+        let ends =
+            ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf"];
+        assert!(ends.windows(2).all(|pair| buckets(pair[0]) <= buckets(pair[1])), "{text}");
+        assert_eq!(buckets("+Inf"), samples[&format!("http_request_duration_seconds_count{{{resize}}}")]);
+        assert!(samples[&format!("http_request_duration_seconds_sum{{{resize}}}")] > 0.0, "{text}");
+    });
+    assert_all_live(&events);
+}
+
 #[test]
 fn a_full_queue_is_said_to_be_full() {
     let settings = with(&[("queue.max-waiting", "3")]);
