@@ -229,6 +229,9 @@ pub struct FuzzArgs {
     /// Only the k-th of n parts of the batch
     #[arg(long, value_name = "K/N", default_value = "1/1")]
     pub shard: scenarios::fuzz::Shard,
+    /// Make half of the plans of earlier ones that came into new situations: a mark, under some fault, on some tier
+    #[arg(long)]
+    pub guide: bool,
     /// Runs at once [default: the number of cores]
     #[arg(long)]
     pub jobs: Option<usize>,

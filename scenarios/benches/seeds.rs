@@ -71,6 +71,7 @@ mod bench {
             base: 0,
             seeds: seeds.into(),
             shard: Shard::default(),
+            guide: false,
             overrides: Vec::new(),
             jobs,
             time_limit: None,

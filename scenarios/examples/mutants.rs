@@ -5,6 +5,8 @@
 //! cargo run -p hogwash-scenarios --example mutants                 every mutant, 500 seeds at most, a table on stdout
 //! cargo run -p hogwash-scenarios --example mutants -- paxos lease  those whose names begin so
 //! cargo run -p hogwash-scenarios --example mutants -- --seeds 100
+//! cargo run -p hogwash-scenarios --example mutants -- --guide      with plain plans and with guided ones, side by side
+//! cargo run -p hogwash-scenarios --example mutants -- --cpu-s 60   so much CPU for each mutant at most
 //! cargo run -p hogwash-scenarios --example mutants -- --check      only whether every patch still applies
 //! ```
 //!
@@ -22,59 +24,130 @@ fn main() {}
 #[cfg(not(live))]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (mut seeds_max, mut check, mut names) = (500, false, Vec::new());
+    let (mut check, mut names) = (false, Vec::new());
+    let mut effort = Effort { seeds_max: 500, cpu_s_max: f64::INFINITY, guide: false };
+    let mut here = false;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--check" => check = true,
-            "--seeds" => seeds_max = arguments.next().ok_or("`--seeds` needs a number")?.parse()?,
-            "--fuzz" => return fuzz::fuzz(arguments.next().ok_or("`--fuzz` needs a number")?.parse()?),
+            "--seeds" => effort.seeds_max = arguments.next().ok_or("`--seeds` needs a number")?.parse()?,
+            "--cpu-s" => effort.cpu_s_max = arguments.next().ok_or("`--cpu-s` needs a number")?.parse()?,
+            "--guide" => effort.guide = true,
+            "--fuzz" => here = true,
             name => names.push(name.to_owned()),
         }
     }
-    workshop::work(&names, seeds_max, check)
+    if here { fuzz::fuzz(effort) } else { workshop::work(&names, effort, check) }
+}
+
+/// What is done about each mutant.
+#[cfg(not(live))]
+#[derive(Clone, Copy)]
+struct Effort {
+    seeds_max: u64,
+    cpu_s_max: f64,
+    guide: bool,
 }
 
 /// Within the copy: runs seeds until a law is broken.
 #[cfg(not(live))]
 mod fuzz {
+    use super::{Effort, cpu_s};
     use hogwash_scenarios as scenarios;
-    use scenarios::guarded::{self, Ending, Guarded};
-    use scenarios::{library, planner};
+    use scenarios::fuzz::{Batch, Event, Events, RunResult, Shard, Target, fuzz as run_batch};
+    use scenarios::guarded::Budget;
+    use scenarios::library;
     use sim::stack::Stack;
     use std::collections::BTreeSet;
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::sync::{Arc, OnceLock};
 
     /// What every mutant is tried with: one seed of each in turn.
     const SCENARIOS: [&str; 2] = ["swarm/everything", "swarm/partitions"];
 
-    /// Writes the first seed that breaks something, and the laws that it breaks; nothing where none of so many does.
-    pub(crate) fn fuzz(seeds_max: u64) -> Result<(), Box<dyn std::error::Error>> {
-        let stack: Arc<dyn Stack> = Arc::new(system::ImageStack);
-        for number in 0..seeds_max {
-            let turn = usize::try_from(number)? % SCENARIOS.len();
-            let scenario = library::find(SCENARIOS[turn], stack.as_ref())?;
-            let plan = planner::plan(&scenario, stack.as_ref(), None, number / SCENARIOS.len() as u64, &[])?;
-            let laws = match guarded::run(&plan, &stack, &Guarded::default())? {
-                Ending::Ended(report) => {
-                    let laws: BTreeSet<_> =
-                        report.broken().into_iter().map(|broken| broken.invariant).collect();
+    /// Counts runs until one breaks something, or has cost too much.
+    struct Hunt {
+        runs: AtomicU64,
+        caught: OnceLock<String>,
+        stop: AtomicBool,
+        cpu_s_max: f64,
+    }
+
+    impl Events for Hunt {
+        fn event(&self, event: &Event<'_>) {
+            let Event::Ended { result, .. } = event else { return };
+            self.runs.fetch_add(1, Ordering::Relaxed);
+            let laws = match result {
+                RunResult::Ended(capsule) => {
+                    let laws: BTreeSet<&str> =
+                        capsule.violations.iter().map(|broken| broken.invariant.as_str()).collect();
                     laws.into_iter().collect::<Vec<_>>().join(", ")
                 }
-                Ending::CutOff(cut) => format!("the budget: {cut}"),
-                Ending::Bug(_) => "a panic of the world".to_owned(),
+                RunResult::CutOff(cut) => format!("the budget: {cut}"),
+                RunResult::Bug(_) | RunResult::NotDeterministic { .. } => "a panic of the world".to_owned(),
             };
             if !laws.is_empty() {
-                println!("{} {laws}", number + 1);
-                return Ok(());
+                let _ = self.caught.set(laws);
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            if cpu_s().0 > self.cpu_s_max {
+                self.stop.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Writes how many seeds were tried, and the laws that the last of them breaks, if any.
+    pub(crate) fn fuzz(effort: Effort) -> Result<(), Box<dyn std::error::Error>> {
+        let stack: Arc<dyn Stack> = Arc::new(system::ImageStack);
+        let target =
+            |name: &&str| Ok(Target { scenario: library::find(name, stack.as_ref())?, variant: None });
+        let batch = Batch {
+            targets: SCENARIOS.iter().map(target).collect::<Result<_, scenarios::ScenarioError>>()?,
+            regressions: Vec::new(),
+            base: 0,
+            seeds: effort.seeds_max.div_ceil(SCENARIOS.len() as u64),
+            shard: Shard::default(),
+            guide: effort.guide,
+            overrides: Vec::new(),
+            jobs: 1,
+            time_limit: None,
+            budget: Budget::default(),
+            twice: false,
+            store: None,
+        };
+        let hunt = Hunt {
+            runs: AtomicU64::new(0),
+            caught: OnceLock::new(),
+            stop: AtomicBool::new(false),
+            cpu_s_max: effort.cpu_s_max,
+        };
+        run_batch(&batch, &stack, &hunt, &hunt.stop)?;
+        let laws = hunt.caught.get().map_or("", String::as_str);
+        println!("{} {laws}", hunt.runs.load(Ordering::Relaxed));
         Ok(())
+    }
+}
+
+/// The CPU that this process has used, and those for which it waited; 0 where the system does not say.
+#[cfg(not(live))]
+fn cpu_s() -> (f64, f64) {
+    let accounts = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name, in parentheses, may hold spaces; the times are the 12th to 15th field after it.
+    let fields = accounts.rsplit(')').next().unwrap_or_default();
+    let ticks: Vec<f64> =
+        fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    match ticks[..] {
+        [user, system, of_children, of_children_system] => {
+            ((user + system) / 100.0, (of_children + of_children_system) / 100.0)
+        }
+        _ => (0.0, 0.0),
     }
 }
 
 /// Around the copy: plants, builds, measures.
 #[cfg(not(live))]
 mod workshop {
+    use super::{Effort, cpu_s};
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
     use std::time::Instant;
@@ -87,7 +160,7 @@ mod workshop {
     /// Seeds that must hold before anything is planted.
     const SOUND_SEEDS: u64 = 40;
     /// Plants what is called so, or everything, and writes a table; or only looks whether it can be planted.
-    pub(crate) fn work(names: &[String], seeds_max: u64, check: bool) -> Result<()> {
+    pub(crate) fn work(names: &[String], effort: Effort, check: bool) -> Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the workspace is around it")?;
         let workshop = Workshop::open(root)?;
         let mutants = Mutant::all(root, names)?;
@@ -100,26 +173,33 @@ mod workshop {
             return Ok(());
         }
         let begun = Instant::now();
+        let plain = Effort { guide: false, ..effort };
+        let efforts = if effort.guide { vec![plain, effort] } else { vec![plain] };
         workshop.build()?;
-        if let Some(alarm) = workshop.fuzz(SOUND_SEEDS)? {
-            return Err(
-                format!("without a mutant, {} is broken: no table can be believed", alarm.laws).into()
-            );
+        for effort in &efforts {
+            let hunt = workshop.fuzz(Effort { seeds_max: SOUND_SEEDS, ..*effort })?;
+            if let Some(laws) = hunt.laws {
+                return Err(format!("without a mutant, {laws} is broken: no table can be believed").into());
+            }
         }
-        println!("| mutant | what is planted | caught by | seeds | CPU s |\n|---|---|---|---|---|");
-        let mut caught = 0;
+        let (more_names, more_lines) =
+            if effort.guide { (" guided: caught by | seeds | CPU s |", "---|---|---|") } else { ("", "") };
+        println!("| mutant | what is planted | caught by | seeds | CPU s |{more_names}");
+        println!("|---|---|---|---|---|{more_lines}");
+        let mut caught = vec![0; efforts.len()];
         for mutant in &mutants {
             workshop.plant(mutant)?;
-            let outcome = workshop.build().and_then(|()| workshop.fuzz(seeds_max));
+            let hunts: Result<Vec<Hunt>> =
+                workshop.build().and_then(|()| efforts.iter().map(|effort| workshop.fuzz(*effort)).collect());
             workshop.remove(mutant)?;
-            let outcome = outcome.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
-            caught += u64::from(outcome.is_some());
-            let told = outcome.map_or_else(
-                || format!("nothing | {seeds_max} | "),
-                |caught| format!("{} | {} | {:.1}", caught.laws, caught.seeds, caught.cpu_s),
-            );
-            println!("| {} | {} | {told} |", mutant.name, mutant.idea);
+            let hunts = hunts.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
+            let told: Vec<String> = hunts.iter().map(Hunt::cells).collect();
+            println!("| {} | {} | {} |", mutant.name, mutant.idea, told.join(" | "));
+            for (count, hunt) in caught.iter_mut().zip(&hunts) {
+                *count += u64::from(hunt.laws.is_some());
+            }
         }
+        let caught = caught.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ");
         println!(
             "\n{caught} of {} caught, in {:.0} min",
             mutants.len(),
@@ -157,11 +237,21 @@ mod workshop {
         }
     }
 
-    /// Who caught a mutant, and what it took.
-    struct Caught {
-        laws: String,
+    /// Who caught a mutant, if anybody, and what it took.
+    struct Hunt {
+        laws: Option<String>,
         seeds: u64,
         cpu_s: f64,
+    }
+
+    impl Hunt {
+        fn cells(&self) -> String {
+            let Self { laws, seeds, cpu_s } = self;
+            match laws {
+                Some(laws) => format!("{laws} | {seeds} | {cpu_s:.1}"),
+                None => format!("nothing | not in {seeds} | {cpu_s:.1}"),
+            }
+        }
     }
 
     /// A copy of the source and its builds.
@@ -218,6 +308,8 @@ mod workshop {
             cargo.current_dir(&self.source).env("CARGO_TARGET_DIR", &self.target);
             // The configuration of the checkout around the copy would add the same flags once more.
             cargo.env("RUSTFLAGS", "--cfg madsim");
+            // Runs cost more than builds here: a mutant that nothing catches is run hundreds of times.
+            cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
             cargo.args(["build", "--quiet", "--package", "hogwash-scenarios", "--example", "mutants"]);
             if cargo.stderr(Stdio::null()).status()?.success() {
                 Ok(())
@@ -227,28 +319,22 @@ mod workshop {
         }
 
         /// Tries seeds until a law is broken.
-        fn fuzz(&self, seeds_max: u64) -> Result<Option<Caught>> {
-            let before_s = children_cpu_s();
+        fn fuzz(&self, effort: Effort) -> Result<Hunt> {
+            let (_, before_s) = cpu_s();
             let mut program = Command::new(self.target.join("debug/examples/mutants"));
-            let output = program.args(["--fuzz", &seeds_max.to_string()]).stderr(Stdio::null()).output()?;
+            program.args(["--fuzz", "--seeds", &effort.seeds_max.to_string()]);
+            program.args(["--cpu-s", &effort.cpu_s_max.to_string()]).args(effort.guide.then_some("--guide"));
+            let output = program.stderr(Stdio::null()).output()?;
             let said = String::from_utf8(output.stdout)?;
-            let cpu_s = children_cpu_s() - before_s;
-            match said.trim().split_once(' ') {
-                Some((seeds, laws)) => {
-                    Ok(Some(Caught { laws: laws.to_owned(), seeds: seeds.parse()?, cpu_s }))
+            let cpu_s = cpu_s().1 - before_s;
+            let (seeds, laws) = said.trim_end_matches('\n').split_once(' ').unwrap_or_default();
+            match seeds.parse() {
+                Ok(seeds) if output.status.success() => {
+                    let laws = Some(laws.to_owned()).filter(|laws| !laws.is_empty());
+                    Ok(Hunt { laws, seeds, cpu_s })
                 }
-                None if output.status.success() => Ok(None),
-                None => Err(format!("it ended with {}", output.status).into()),
+                _ => Err(format!("it ended with {}", output.status).into()),
             }
         }
-    }
-
-    /// The CPU that processes which this one waited for have used; 0 where the system does not say.
-    fn children_cpu_s() -> f64 {
-        let accounts = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The program's name, in parentheses, may hold spaces; the children's times are the 14th and 15th field after it.
-        let fields = accounts.rsplit(')').next().unwrap_or_default();
-        let ticks = fields.split_whitespace().skip(13).take(2);
-        ticks.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 }

@@ -1,11 +1,14 @@
 //! Many runs: scenarios × seeds over all cores, committed regressions first, violations told apart by fingerprint.
 #![expect(clippy::disallowed_types, reason = "batches have time limits")]
 
+mod guide;
 mod ledger;
 mod merge;
+mod shard;
 mod tally;
 
 pub use merge::{MergeError, Merged, merge};
+pub use shard::{Shard, seed_of_commit};
 pub use tally::{Distinct, Summary};
 
 use crate::doctor;
@@ -13,17 +16,19 @@ use crate::error::ScenarioError;
 use crate::expectation::Judgement;
 use crate::guarded::{self, Budget, Cut, Ending, Guarded};
 use crate::planner;
+use crate::runner::RunReport;
 use crate::scenario::Scenario;
 use crate::store::{Broken, Capsule, Store, StoredRun};
+use guide::{Guide, Learned};
 use ledger::{Entry, Ledger};
 use serde::{Deserialize, Serialize};
+use sim::coverage::Situation;
 use sim::plan::Plan;
 use sim::stack::Stack;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tally::{Claim, Tally};
 
@@ -47,58 +52,6 @@ fn target_name(scenario: &str, variant: Option<&str>) -> String {
     variant.map_or(scenario.to_owned(), |variant| format!("{scenario} --variant {variant}"))
 }
 
-/// One part of a batch that several machines share: the `k`-th of `n`, counting from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Shard {
-    part: u64,
-    of: u64,
-}
-
-impl fmt::Display for Shard {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.part, self.of)
-    }
-}
-
-impl Default for Shard {
-    fn default() -> Self {
-        Self { part: 1, of: 1 }
-    }
-}
-
-impl Shard {
-    /// How many of a batch's runs it has.
-    fn runs(self, of_all: u64) -> u64 {
-        of_all / self.of + u64::from(of_all % self.of >= self.part)
-    }
-
-    /// The place in the whole batch of the shard's run number `job`.
-    fn place(self, job: u64) -> u64 {
-        job * self.of + self.part - 1
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no shard: write `k/n`, such as `1/4`, with k from 1 to n");
-        let (part, of) = text.split_once('/').ok_or_else(wrong)?;
-        let shard = Self { part: part.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
-        (1..=shard.of).contains(&shard.part).then_some(shard).ok_or_else(wrong)
-    }
-}
-
-/// The seed that a commit stands for: random to people, and the same for everybody.
-///
-/// # Errors
-/// Where the text is not at least 16 hexadecimal digits.
-pub fn seed_of_commit(hash: &str) -> Result<u64, String> {
-    let digits = hash.get(..16).filter(|_| hash.chars().all(|digit| digit.is_ascii_hexdigit()));
-    let seed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    seed.ok_or_else(|| format!("`{hash}` is no commit: give at least 16 digits of its hash"))
-}
-
 /// What a batch is.
 pub struct Batch {
     /// What is run, each with every seed.
@@ -111,6 +64,8 @@ pub struct Batch {
     pub seeds: u64,
     /// Which part of it.
     pub shard: Shard,
+    /// Makes half of the plans of earlier ones that came into new situations: a mark, a kind of fault under way, a tier.
+    pub guide: bool,
     /// Settings given on the command line.
     pub overrides: Vec<(String, String)>,
     /// How many runs at once.
@@ -171,6 +126,9 @@ pub struct Run {
     pub variant: Option<String>,
     /// The seed.
     pub seed: u64,
+    /// Whether its plan was made of earlier ones: scenario and seed alone do not say what it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guided: bool,
 }
 
 /// How a run of a batch ended.
@@ -204,7 +162,31 @@ pub trait Events: Sync {
 /// What a batch does with a run.
 enum Job<'a> {
     Regression(&'a str, &'a Plan),
-    Seed(&'a Target, u64),
+    /// The place of the target among the batch's, and the seed.
+    Seed(usize, u64),
+}
+
+/// A run that is to be made.
+struct Task {
+    /// Its number among the runs of this shard, and its place in the whole batch.
+    job: u64,
+    place: u64,
+    run: Run,
+    plan: Plan,
+    /// The place of its target; none for a regression.
+    target: Option<usize>,
+}
+
+/// What came of a run, and the situations in which it was.
+struct Made {
+    result: RunResult,
+    situations: BTreeMap<Situation, u64>,
+}
+
+impl From<RunResult> for Made {
+    fn from(result: RunResult) -> Self {
+        Self { result, situations: BTreeMap::new() }
+    }
 }
 
 /// Runs the whole batch; `stop` ends it after the runs that are under way.
@@ -229,10 +211,11 @@ pub fn fuzz(
         None => (Ledger::none(), Vec::new()),
     };
     let mut tally = Tally::default();
-    let mut is_done = BTreeSet::new();
+    let mut is_done = BTreeMap::new();
     for entry in done {
-        if is_done.insert(entry.place) {
-            tally.add(entry.place, &entry.run, &entry.result, entry.stored.as_ref());
+        if let btree_map::Entry::Vacant(done) = is_done.entry(entry.place) {
+            tally.add(&entry);
+            done.insert(entry.learned);
         }
     }
     let done = u64::try_from(is_done.len()).unwrap_or(u64::MAX);
@@ -242,7 +225,8 @@ pub fn fuzz(
         stack,
         events,
         is_done,
-        next: AtomicU64::new(0),
+        line: Mutex::new((0, Guide::default())),
+        moved: Condvar::new(),
         ended: AtomicBool::new(false),
         lost: AtomicU64::new(0),
         state: Mutex::new((tally, ledger)),
@@ -291,7 +275,7 @@ impl Batch {
         }
         let index = index - count(&self.regressions);
         let target = usize::try_from(index % count(&self.targets)).expect("less than their number");
-        Job::Seed(&self.targets[target], self.base.wrapping_add(index / count(&self.targets)))
+        Job::Seed(target, self.base.wrapping_add(index / count(&self.targets)))
     }
 }
 
@@ -312,8 +296,12 @@ struct Work<'a> {
     batch: &'a Batch,
     stack: &'a Arc<dyn Stack>,
     events: &'a dyn Events,
-    is_done: BTreeSet<u64>,
-    next: AtomicU64,
+    /// The places of the runs that are done already, and what was learned of them.
+    is_done: BTreeMap<u64, Learned>,
+    /// The number of the next run, and what its plan may be made of.
+    line: Mutex<(u64, Guide)>,
+    /// A run has ended for which a plan may wait.
+    moved: Condvar,
     /// Ended before all jobs were done.
     ended: AtomicBool,
     /// Runs without a result that is kept.
@@ -323,46 +311,72 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn take_jobs(&self, begun: Instant, stop: &AtomicBool) {
+        while let Some(task) = self.take(begun, stop) {
+            let Task { job, place, run, plan, target } = task;
+            let (mut learned, mut taught) = (Learned::new(), target);
+            match self.run(&plan) {
+                Ok(Made { result, situations }) => {
+                    if let (true, Some(target)) = (self.batch.guide, target) {
+                        learned = lock(&self.line).1.news(target, &situations);
+                    }
+                    self.ended(place, run, &plan, result, learned.clone());
+                }
+                Err(error) => {
+                    taught = None;
+                    self.lose(&run, &error);
+                }
+            }
+            lock(&self.line).1.ended(job, taught, &plan, learned);
+            self.moved.notify_all();
+        }
+    }
+
+    /// The next run that is not done yet, once its plan can be made; none where there is no more, or no more time.
+    fn take(&self, begun: Instant, stop: &AtomicBool) -> Option<Task> {
+        let mut line = lock(&self.line);
         loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((place, job)) = self.batch.job(index) else { return };
-            if self.is_done.contains(&place) {
+            let (next, guide) = &mut *line;
+            let (place, job) = self.batch.job(*next)?;
+            let done = self.is_done.get(&place);
+            if done.is_some() && !self.batch.guide {
+                *next += 1;
                 continue;
             }
             let late = self.batch.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
             if late || stop.load(Ordering::Relaxed) {
                 self.ended.store(true, Ordering::Relaxed);
-                return;
+                return None;
             }
-            self.do_job(place, &job);
+            if self.batch.guide && !guide.is_ready(*next) {
+                line = self.moved.wait(line).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let task = self.task(*next, place, &job, guide);
+            *next += 1;
+            let Some(learned) = done else { return Some(task) };
+            guide.ended(task.job, task.target, &task.plan, learned.clone());
         }
     }
 
-    fn do_job(&self, place: u64, job: &Job<'_>) {
-        let (run, plan) = match job {
+    fn task(&self, job: u64, place: u64, what: &Job<'_>, guide: &Guide) -> Task {
+        let (scenario, variant, target, plan, guided) = match what {
             Job::Regression(name, plan) => {
-                let run =
-                    Run { scenario: (*name).to_owned(), variant: plan.variant.clone(), seed: plan.seed };
-                (run, (*plan).clone())
+                ((*name).to_owned(), plan.variant.clone(), None, (*plan).clone(), false)
             }
-            Job::Seed(target, seed) => {
-                let scenario = target.scenario.name.clone();
-                let run = Run { scenario, variant: target.variant.clone(), seed: *seed };
-                let variant = target.variant.as_deref();
-                let plan = planner::plan(
-                    &target.scenario,
-                    self.stack.as_ref(),
-                    variant,
-                    *seed,
-                    &self.batch.overrides,
-                );
-                (run, plan.expect("a plan of it was drawn before the batch began"))
+            Job::Seed(index, seed) => {
+                let (stack, overrides) = (self.stack.as_ref(), &self.batch.overrides);
+                let target = &self.batch.targets[*index];
+                let Target { scenario, variant } = target;
+                let drawn = planner::plan(scenario, stack, variant.as_deref(), *seed, overrides);
+                let drawn = drawn.expect("a plan of it was drawn before the batch began");
+                let guided = self.batch.guide.then(|| guide.plan(*index, target, stack, &drawn, overrides));
+                let guided = guided.flatten();
+                let is_guided = guided.is_some();
+                (scenario.name.clone(), variant.clone(), Some(*index), guided.unwrap_or(drawn), is_guided)
             }
         };
-        match self.run(&plan) {
-            Ok(result) => self.ended(place, run, &plan, result),
-            Err(error) => self.lose(&run, &error),
-        }
+        let run = Run { scenario, variant, seed: plan.seed, guided };
+        Task { job, place, run, plan, target }
     }
 
     fn lose(&self, run: &Run, error: &ScenarioError) {
@@ -370,41 +384,52 @@ impl Work<'_> {
         self.events.event(&Event::Trouble { run, message: error.to_string() });
     }
 
-    fn run(&self, plan: &Plan) -> Result<RunResult, ScenarioError> {
+    fn run(&self, plan: &Plan) -> Result<Made, ScenarioError> {
         let twice = self.batch.twice;
         let guarded = Guarded { budget: self.batch.budget, trace: twice, ..Guarded::default() };
-        let first = match guarded::run(plan, self.stack, &guarded)? {
-            Ending::Ended(report) => report,
-            Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
-            Ending::Bug(message) => return Ok(RunResult::Bug(message)),
+        let first = match self.guarded(plan, &guarded)? {
+            Ok(report) => report,
+            Err(result) => return Ok(result.into()),
         };
-        if !twice {
-            return Ok(RunResult::Ended(Box::new(first.capsule())));
+        if twice {
+            let second = match self.guarded(plan, &guarded)? {
+                Ok(report) => report,
+                Err(result) => return Ok(result.into()),
+            };
+            if second.digest != first.digest {
+                let parting = doctor::parting(&first, &second);
+                let names = ["the first run", "the second"];
+                let parting = parting.map(|parting| doctor::lines(&parting, plan, names)).unwrap_or_default();
+                let (first, second) = (first.digest, second.digest);
+                return Ok(RunResult::NotDeterministic { first, second, parting }.into());
+            }
         }
-        let second = match guarded::run(plan, self.stack, &guarded)? {
-            Ending::Ended(report) => report,
-            Ending::CutOff(cut) => return Ok(RunResult::CutOff(cut)),
-            Ending::Bug(message) => return Ok(RunResult::Bug(message)),
-        };
-        if second.digest != first.digest {
-            let parting = doctor::parting(&first, &second);
-            let names = ["the first run", "the second"];
-            let parting = parting.map(|parting| doctor::lines(&parting, plan, names)).unwrap_or_default();
-            let (first, second) = (first.digest, second.digest);
-            return Ok(RunResult::NotDeterministic { first, second, parting });
-        }
-        Ok(RunResult::Ended(Box::new(first.capsule())))
+        let result = RunResult::Ended(Box::new(first.capsule()));
+        Ok(Made { result, situations: first.coverage.situations })
     }
 
-    fn ended(&self, place: u64, run: Run, plan: &Plan, mut result: RunResult) {
-        let mut new = self.lock().0.claim(place, &run, &result);
+    /// The report of a run that ended by itself, or how else it ended.
+    fn guarded(
+        &self,
+        plan: &Plan,
+        how: &Guarded,
+    ) -> Result<Result<Box<RunReport>, RunResult>, ScenarioError> {
+        Ok(match guarded::run(plan, self.stack, how)? {
+            Ending::Ended(report) => Ok(report),
+            Ending::CutOff(cut) => Err(RunResult::CutOff(cut)),
+            Ending::Bug(message) => Err(RunResult::Bug(message)),
+        })
+    }
+
+    fn ended(&self, place: u64, run: Run, plan: &Plan, mut result: RunResult, learned: Learned) {
+        let mut new = lock(&self.state).0.claim(place, &run, &result);
         let mut stored = None;
         if let (false, RunResult::Ended(capsule)) = (new.is_empty(), &result) {
             match self.keep(plan, &capsule.digest) {
                 Ok(kept) => stored = kept,
                 Err(Unkept::Otherwise(second)) => {
                     // The run that stands for these violations has to be another.
-                    self.lock().0.release(place, &run, std::mem::take(&mut new));
+                    lock(&self.state).0.release(place, &run, std::mem::take(&mut new));
                     let (first, parting) = (capsule.digest.clone(), Vec::new());
                     result = RunResult::NotDeterministic { first, second, parting };
                 }
@@ -415,9 +440,10 @@ impl Work<'_> {
         for Claim { broken, .. } in new.iter().filter(|claim| claim.news) {
             self.events.event(&Event::New { run: &run, broken, stored: stored.as_ref() });
         }
-        let mut state = self.lock();
-        state.0.add(place, &run, &result, stored.as_ref());
-        let entry = Entry { place, run, result: without_evidence(result, new.is_empty()), stored };
+        let mut entry = Entry { place, run, result, stored, learned };
+        let mut state = lock(&self.state);
+        state.0.add(&entry);
+        without_evidence(&mut entry.result, new.is_empty());
         if let Err(error) = state.1.add(&entry) {
             drop(state);
             self.lose(&entry.run, &error);
@@ -438,18 +464,17 @@ impl Work<'_> {
             Ending::Bug(message) => Err(trouble(&message)),
         }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Tally, Ledger)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// `result` as the ledger keeps it: the evidence of what was seen before is not worth its lines.
-fn without_evidence(mut result: RunResult, seen_before: bool) -> RunResult {
-    if let (RunResult::Ended(capsule), true) = (&mut result, seen_before) {
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Leaves `result` as the ledger keeps it: the evidence of what was seen before is not worth its lines.
+fn without_evidence(result: &mut RunResult, seen_before: bool) {
+    if let (RunResult::Ended(capsule), true) = (result, seen_before) {
         capsule.violations.iter_mut().for_each(|broken| broken.evidence.clear());
     }
-    result
 }
 
 /// Whether any law of the run is judged so.

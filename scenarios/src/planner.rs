@@ -90,11 +90,15 @@ fn draw(fault: &FaultSpec, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> V
         return Vec::new();
     }
     let times = draw_whole(&fault.times, &mut stream("times"));
-    let name = |time: u64| match fault.times.fixed() {
+    (1..=times).map(|time| draw_one(fault, fault_name(fault, time), nodes, duration_ns, seed)).collect()
+}
+
+/// What the fault is called that is the `time`-th of its block, counting from 1.
+pub(crate) fn fault_name(fault: &FaultSpec, time: u64) -> String {
+    match fault.times.fixed() {
         Some(1) => fault.name.clone(),
         _ => format!("{}.{time}", fault.name),
-    };
-    (1..=times).map(|time| draw_one(fault, name(time), nodes, duration_ns, seed)).collect()
+    }
 }
 
 fn draw_one(fault: &FaultSpec, name: String, nodes: &[NodePlan], duration_ns: u64, seed: u64) -> Fault {

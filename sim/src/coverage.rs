@@ -9,7 +9,7 @@
 
 #[cfg(not(live))]
 use crate::simulated::reached;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Says that this moment was reached, by a name in plain words; with a condition before the name, where that is true.
 ///
@@ -38,8 +38,8 @@ macro_rules! sometimes {
 pub struct Coverage {
     /// How often each mark was reached; those that were not are absent.
     pub marks: BTreeMap<&'static str, u64>,
-    /// In which situations.
-    pub situations: BTreeSet<Situation>,
+    /// In which situations, and when first: simulated nanoseconds since the start.
+    pub situations: BTreeMap<Situation, u64>,
     /// How often a fault of each kind began that hit a node of each role.
     pub faults: BTreeMap<(&'static str, String), u64>,
 }

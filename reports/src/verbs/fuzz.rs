@@ -57,6 +57,7 @@ fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
         base,
         seeds: arguments.seeds,
         shard: arguments.shard,
+        guide: arguments.guide,
         overrides: arguments.set.clone(),
         jobs: program.jobs(arguments.jobs),
         time_limit: arguments.time_limit.map(Duration::from_nanos),
@@ -101,6 +102,9 @@ impl Events for Lines<'_> {
 fn ended(run: &Run, result: &RunResult) -> Value {
     let mut line = json!({"v": 1, "type": "run-finished", "scenario": run.scenario, "variant": run.variant,
         "seed": run.seed});
+    if run.guided {
+        line["guided"] = json!(true);
+    }
     if let RunResult::Ended(capsule) = result {
         line["digest"] = json!(capsule.digest);
         line["events"] = json!(capsule.events);
@@ -118,7 +122,11 @@ fn ended(run: &Run, result: &RunResult) -> Value {
 /// A violation, with the lines to paste where its run is kept.
 fn violation(program: &Program, run: &Run, broken: &Broken, folder: Option<&Path>) {
     let variant = run.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
-    println!("{}{variant}, seed {}: {}: {}", run.scenario, run.seed, broken.invariant, broken.message);
+    let guided = if run.guided { ", guided" } else { "" };
+    println!(
+        "{}{variant}, seed {}{guided}: {}: {}",
+        run.scenario, run.seed, broken.invariant, broken.message
+    );
     if let Some(folder) = folder {
         let (call, place) = (program.call(), folder.display());
         println!("  Reproduce with: {call} replay {place}");
@@ -153,7 +161,7 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
                 "missing": summary.missing, "marks": summary.marks,
                 "never-reached": never_reached(program, summary), "faults": exercised::hits(summary),
                 "never-fired": exercised::never_fired(program, summary), "sim-ns": summary.sim_ns, "wall-ns": summary.wall_ns,
-                "timed-out": summary.timed_out, "lost": summary.lost,
+                "guided": summary.guided, "situations": summary.situations, "timed-out": summary.timed_out, "lost": summary.lost,
                 "interrupted": summary.interrupted})
         );
         return;
@@ -172,6 +180,10 @@ pub(super) fn finish(program: &Program, summary: &Summary) {
     }
     for (scenario, law) in &summary.missing {
         println!("  {scenario}: {law} was expected to be violated on some seed, and was on none");
+    }
+    if summary.guided > 0 {
+        let made = counted(summary.guided, "run");
+        println!("  {made} made of earlier ones; {} reached", counted(summary.situations, "situation"));
     }
     show_marks(program, summary);
     exercised::show(program, summary);

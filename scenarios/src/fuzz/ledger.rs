@@ -1,6 +1,7 @@
 //! What a batch has done, one line a run: killed at any moment, it goes on where it was.
 #![expect(clippy::disallowed_methods, reason = "the ledger is a file of the machine")]
 
+use super::guide::Learned;
 use super::{Batch, Run, RunResult, Shard, Target};
 use crate::error::ScenarioError;
 use crate::plan_file;
@@ -13,7 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
 /// The version of ledgers.
-const LEDGER_VERSION: u32 = 2;
+const LEDGER_VERSION: u32 = 3;
 
 /// More shards than this are a damaged file.
 const SHARDS_MAX: u64 = 1_000_000;
@@ -62,6 +63,9 @@ pub(super) struct Entry {
     pub(super) result: RunResult,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "folder")]
     pub(super) stored: Option<StoredRun>,
+    /// What a guided batch learned of it.
+    #[serde(default, skip_serializing_if = "Learned::is_empty")]
+    pub(super) learned: Learned,
 }
 
 mod folder {
@@ -215,8 +219,8 @@ fn header(batch: &Batch, stack: &dyn Stack) -> Header {
         hasher.update(name.as_bytes());
         hasher.update(plan_file::write(plan).as_bytes());
     }
-    let Batch { base, seeds, shard, twice, .. } = batch;
-    hasher.update(format!("{base} {seeds} {} {twice}", shard.of).as_bytes());
+    let Batch { base, seeds, shard, guide, twice, .. } = batch;
+    hasher.update(format!("{base} {seeds} {} {guide} {twice}", shard.of).as_bytes());
     hasher.update(json(&Provenance::here()).as_bytes());
     // Another build may do other things: its runs are its own.
     Header {

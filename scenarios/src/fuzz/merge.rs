@@ -166,7 +166,7 @@ fn summary(ledgers: impl Iterator<Item = Left>) -> Summary {
         if let RunResult::Ended(capsule) = &entry.result {
             wall_ns = wall_ns.saturating_add(capsule.wall_ns);
         }
-        tally.add(entry.place, &entry.run, &entry.result, entry.stored.as_ref());
+        tally.add(&entry);
     }
     tally.summary(Duration::from_nanos(wall_ns), false, false)
 }

@@ -1,11 +1,12 @@
 //! What came of a batch so far: counts, and each distinct violation once. Flat in memory, however many runs there are.
 
+use super::ledger::Entry;
 use super::{Run, RunResult, has, target_name};
 use crate::expectation::Judgement;
 use crate::store::{Broken, Capsule, Hits, StoredRun};
 use invariants::Verdict;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Examples of one kind of ending that are kept.
@@ -63,6 +64,11 @@ pub struct Summary {
     pub sim_ns: u64,
     /// Events of all runs.
     pub events: u64,
+    /// Runs whose plans were made of earlier ones.
+    pub guided: u64,
+    /// In how many situations the runs of a guided batch were, each counted once a scenario: a mark, a kind of fault that was
+    /// under way, a tier.
+    pub situations: u64,
     /// Real time of the batch.
     pub wall_ns: u64,
     /// Runs whose result could not be had, or not be kept: the same command tries them again.
@@ -81,6 +87,8 @@ pub(super) struct Tally {
     claimed: BTreeMap<String, u64>,
     /// Some of the runs that did not end by themselves, by their place.
     troubles: BTreeMap<u64, (Run, String)>,
+    /// Target, mark, kind of fault and tier.
+    situations: BTreeSet<String>,
     /// By target and law: whether the expected violation was seen.
     expected: BTreeMap<(String, String), bool>,
 }
@@ -127,10 +135,14 @@ impl Tally {
         u64::try_from(self.distinct.len()).unwrap_or(u64::MAX)
     }
 
-    /// Counts the run at this `place` in the whole batch.
-    pub(super) fn add(&mut self, place: u64, run: &Run, result: &RunResult, stored: Option<&StoredRun>) {
+    /// Counts a run.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let Entry { place, run, result, stored, learned } = entry;
+        let (place, stored) = (*place, stored.as_ref());
         let summary = &mut self.summary;
         summary.runs += 1;
+        summary.guided += u64::from(run.guided);
+        self.situations.extend(learned.keys().map(|situation| format!("{} | {situation}", target(run))));
         let trouble = match result {
             RunResult::Ended(capsule) => {
                 summary.sim_ns = summary.sim_ns.saturating_add(capsule.sim_ns);
@@ -225,7 +237,8 @@ impl Tally {
         let wall_ns = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
         let troubles = self.troubles.into_values().collect();
         let missing = missing.collect();
-        Summary { distinct, troubles, missing, wall_ns, interrupted, timed_out, ..self.summary }
+        let situations = u64::try_from(self.situations.len()).unwrap_or(u64::MAX);
+        Summary { situations, distinct, troubles, missing, wall_ns, interrupted, timed_out, ..self.summary }
     }
 }
 

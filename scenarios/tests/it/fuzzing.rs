@@ -1,6 +1,6 @@
 //! Batches: complete, shared out, resumed, and never ended by one bad run.
 
-use crate::support::{JOURNAL, Journal, journal_plan};
+use crate::support::{CROWDED, JOURNAL, Journal, journal_plan};
 use hogwash_scenarios as scenarios;
 use scenarios::fuzz::{Batch, Event, Events, RunResult, Shard, Summary, Target, fuzz, merge, seed_of_commit};
 use scenarios::guarded::{Budget, Cut};
@@ -23,6 +23,7 @@ fn batch(variants: &[Option<&str>], seeds: u64) -> Batch {
         base: 0,
         seeds,
         shard: Shard::default(),
+        guide: false,
         overrides: Vec::new(),
         jobs: 2,
         time_limit: None,
@@ -190,6 +191,38 @@ fn shards_merged_say_what_one_batch_says() {
     assert!(several.starts_with("these stores hold 2 batches; name one with `--batch`: "), "{several}");
     let nothing = merge(&[store("none")], None, false).unwrap_err().to_string();
     assert!(nothing.starts_with("cannot read `"), "{nothing}");
+}
+
+/// The plan of each run that a guided batch says it made, by its place among all.
+fn digests(store: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(of_batch(store, "jsonl")).unwrap();
+    let entries = text.lines().skip(1).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    entries.map(|entry| format!("{} {}", entry["place"], entry["result"]["ended"]["plan-digest"])).collect()
+}
+
+#[test]
+fn a_guided_batch_makes_the_same_plans_with_any_number_of_jobs_and_when_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let guided = |name: &str, jobs: usize| {
+        let store = Some(Store::new(folder.path().join(name)));
+        let scenario = Scenario::parse(CROWDED.as_bytes(), "crowded.toml", &Journal).unwrap();
+        let targets = vec![Target { scenario, variant: None }];
+        Batch { guide: true, store, jobs, targets, ..batch(&[], 90) }
+    };
+    let one = timeless(run(&guided("one", 1), &Heard::default()));
+    assert!(one.guided > 10 && one.guided < 70 && one.situations > 5, "{one:?}");
+    let three = timeless(run(&guided("three", 3), &Heard::default()));
+    let stopped = Heard { stop_after: Some(50), ..Heard::default() };
+    assert!(run(&guided("stopped", 2), &stopped).interrupted);
+    let resumed = timeless(run(&guided("stopped", 2), &Heard::default()));
+    let of = |name: &str| digests(&folder.path().join(name));
+    assert_eq!(of("one"), of("three"));
+    assert_eq!(of("one"), of("stopped"));
+    assert_eq!((&one.marks, one.situations, one.guided), (&three.marks, three.situations, three.guided));
+    assert_eq!(
+        (&one.marks, one.situations, one.guided),
+        (&resumed.marks, resumed.situations, resumed.guided)
+    );
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn a_batch_that_runs_all_twice_says_where_its_runs_part() {
         base: 0,
         seeds: 2,
         shard: Shard::default(),
+        guide: false,
         overrides: overrides("ids"),
         jobs: 1,
         time_limit: None,

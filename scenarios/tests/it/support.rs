@@ -220,6 +220,7 @@ async fn finish_all(client: &Client, file: &sim::fs::File, length: &mut u64) {
         let Some(id) = bytes.first_chunk::<ENTRY_BYTES>().map(|bytes| u64::from_le_bytes(*bytes)) else {
             return;
         };
+        sim::sometimes!(*length == 0, "a journal is read from its beginning");
         let id = sim::history::Id(id);
         // One order for all journals: the client's number in the upper half.
         let position = u64::from(client.index) << 32 | *length;

@@ -55,18 +55,18 @@ pub(crate) fn note(mark: &'static str) {
         *state.coverage.marks.entry(mark).or_default() += 1;
         let node = kernel::current();
         // The kernel is lent already where a law reads an event; a law is on no node.
-        let here =
-            kernel::try_with(
-                |kernel| {
-                    if node == WORLD { String::new() } else { kernel.node(node).plan.role.clone() }
-                },
-            );
-        let Some(role) = here else { return };
+        let here = kernel::try_with(|kernel| {
+            let role = if node == WORLD { String::new() } else { kernel.node(node).plan.role.clone() };
+            (role, kernel.agenda.now_ns())
+        });
+        let Some((role, now_ns)) = here else { return };
         let mut kinds: Vec<_> = state.faults.iter().map(|(_, kind)| Some(*kind)).collect();
         if kinds.is_empty() {
             kinds.push(None);
         }
         let situation = |fault| Situation { mark, fault, role: role.clone() };
-        state.coverage.situations.extend(kinds.into_iter().map(situation));
+        for kind in kinds {
+            state.coverage.situations.entry(situation(kind)).or_insert(now_ns);
+        }
     });
 }
