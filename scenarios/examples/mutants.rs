@@ -165,12 +165,11 @@ mod workshop {
         let workshop = Workshop::open(root)?;
         let mutants = Mutant::all(root, names)?;
         if check {
-            for mutant in &mutants {
-                workshop.plant(mutant)?;
-                workshop.remove(mutant)?;
-            }
-            eprintln!("{} mutants apply", mutants.len());
-            return Ok(());
+            let planted =
+                mutants.iter().map(|mutant| workshop.plant(mutant).and_then(|()| workshop.remove(mutant)));
+            let stale: Vec<String> = planted.filter_map(|planted| Some(planted.err()?.to_string())).collect();
+            eprintln!("{} of {} mutants apply", mutants.len() - stale.len(), mutants.len());
+            return if stale.is_empty() { Ok(()) } else { Err(stale.join("\n").into()) };
         }
         let begun = Instant::now();
         let plain = Effort { guide: false, ..effort };

@@ -52,6 +52,7 @@ impl Balancer {
                 && (tried.len() as u64) < self.attempts.min(self.pool.len() as u64)
                 && Instant::now() < deadline
                 && self.retries.pay();
+            sim::sometimes!(again, "a request is tried on another server");
             if !again {
                 return answer.map(pass_on).map_err(|error| failure(&error));
             }

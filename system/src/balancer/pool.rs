@@ -92,6 +92,7 @@ impl Pool {
         let fit = |server: &Server| !server.sick && !server.ejected(now);
         let left_out = servers.iter().filter(|server| !fit(server)).count();
         let fails_open = left_out * 100 > self.left_out_percent_max * servers.len();
+        sim::sometimes!(fails_open, "so many servers seem bad that none is left out");
         let untried = (0..servers.len()).filter(|server| !tried.contains(server));
         let mut open: Vec<_> = untried.filter(|server| fails_open || fit(&servers[*server])).collect();
         if open.is_empty() {
@@ -132,6 +133,7 @@ impl Pool {
         if !own.is_outlier(others) || left_out * 100 > self.left_out_percent_max * servers.len() {
             return;
         }
+        sim::sometimes!("a server is ejected");
         let ejected = &mut servers[server];
         let again = ejected.ejected_until.is_some_and(|until| now - until < EJECTION * EJECTIONS_MAX);
         ejected.ejections = if again { (ejected.ejections + 1).min(EJECTIONS_MAX) } else { 1 };

@@ -145,6 +145,7 @@ impl Node {
             match self.ask(place, reduce, Instant::now() + TASK_WAIT).await {
                 Some(Response::Reduced(invoices)) => return Some(invoices),
                 Some(Response::Lost(tasks)) => {
+                    sim::sometimes!("the output of a map task is lost and made again");
                     for task in tasks {
                         let before = places.get(&task).copied().unwrap_or_default();
                         let place = self.map(maps.get(task as usize)?, before as usize + 1).await?;

@@ -184,6 +184,7 @@ impl Agent {
         }
         if let (true, Err(why)) = (self.validation, told.validate()) {
             self.state().rejected = Some(told.version);
+            sim::sometimes!("a node refuses a version of its configuration");
             let text = format!("version {} does not pass validation: {why}", told.version);
             sim::node::record(Fact::Note { text });
             return Ok(());
@@ -240,6 +241,7 @@ async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>,
         return Ok((candidate, None));
     }
     if candidate.is_some() {
+        sim::sometimes!("a node starts with the last configuration that was good");
         fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await?;
     }
     Ok((read(GOOD).await, candidate.map(|candidate| candidate.version)))

@@ -162,6 +162,8 @@ impl State {
         if let Some(position) = self.keys.get(&key).copied() {
             let job = &self.core.jobs[&position];
             let same = job.body == body.digest && job.request == request;
+            sim::sometimes!("a job is enqueued that is there already");
+            sim::sometimes!(job.ended_by().is_some(), "a job is enqueued that has ended already");
             return if same { Reply::Enqueued { position, duplicate: true } } else { Reply::KeyReused };
         }
         if self.depth.waiting >= self.limits.waiting_max {
@@ -232,6 +234,7 @@ impl State {
     ) -> Reply {
         let Some((position, _)) = self.leased(key, token) else {
             let ended = self.job(key).is_some_and(|job| job.ended_by() == Some(token));
+            sim::sometimes!(ended, "a worker finishes what it has finished");
             return if ended { Reply::Done } else { Reply::Fenced };
         };
         if let JobResult::Output { output, .. } = &result {

@@ -61,6 +61,7 @@ async fn store(node: &Node, batch: &Batch, chance: &mut Stream) -> bool {
             && let Some(other) = spare.next()
         {
             if node.ask(*other, put(hint)).await == Some(Response::Stored) {
+                sim::sometimes!("a node keeps usage for another that is away");
                 kept += 1;
                 break;
             }

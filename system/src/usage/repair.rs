@@ -162,6 +162,8 @@ pub(super) async fn hand_over(node: Arc<Node>) {
             } else if let Err(error) = node.store.give(key).await {
                 let _ = node.failed.send(error);
                 return;
+            } else {
+                sim::sometimes!("usage is handed over to its owner");
             }
         }
     }
@@ -198,7 +200,8 @@ async fn level(node: &Node, other: u32, theirs: &[(u64, Digest)]) {
     let asked = Request::Keys { from: node.place(), ranges: ranges.clone() };
     let Some(Response::Keys(theirs)) = node.ask(other as usize, asked).await else { return };
     let ours = node.keys(other, &ranges);
-    let lacking = theirs.iter().filter(|key| !ours.contains(key)).copied().collect();
+    let lacking: Vec<Key> = theirs.iter().filter(|key| !ours.contains(key)).copied().collect();
+    sim::sometimes!(!lacking.is_empty(), "a comparison finds usage that a node lacks");
     node.fetch(lacking, other).await;
     for (key, lines) in node.store.get(&ours) as Vec<Named> {
         if !theirs.contains(&key)

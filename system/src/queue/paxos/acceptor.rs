@@ -12,6 +12,7 @@ impl Paxos {
             return;
         }
         if ballot < self.promised {
+            sim::sometimes!("a candidate comes with a ballot that is too low");
             return self.send(from, Message::Refuse { promised: self.promised });
         }
         if ballot > self.promised {
@@ -20,7 +21,9 @@ impl Paxos {
             self.after_durable(now_ns, Held::Promise(ballot));
         }
         let accepted = self.entries.range(self.chosen + 1..);
-        let accepted = accepted.map(|(slot, entry)| (*slot, entry.clone())).collect();
+        let accepted: Vec<_> = accepted.map(|(slot, entry)| (*slot, entry.clone())).collect();
+        sim::sometimes!(!accepted.is_empty(), "a promise reports what is accepted and may be chosen");
+        sim::sometimes!(chosen < self.chosen, "a promise teaches a candidate what is chosen");
         let learnt = self.entries.range(chosen + 1..).take_while(|(slot, _)| **slot <= self.chosen);
         let learnt = learnt.map(|(_, entry)| entry.value.clone()).collect();
         let promise = Message::Promise { ballot, first: chosen + 1, learnt, accepted };
@@ -48,7 +51,13 @@ impl Paxos {
             return self.seek(now_ns);
         }
         // What is chosen stays as it is, and the leader can only be proposing the same.
-        let known = self.entries.get(&slot).is_some_and(|entry| entry.ballot == ballot);
+        let before = self.entries.get(&slot).map(|entry| entry.ballot);
+        let known = before == Some(ballot);
+        sim::sometimes!(known, "a proposal comes again");
+        sim::sometimes!(
+            slot > self.chosen && before < Some(ballot) && before.is_some(),
+            "an accepted value gives way to a higher ballot's"
+        );
         if slot > self.chosen && !known {
             self.entries.insert(slot, Accepted { ballot, value: value.clone() });
             self.persist(now_ns, Record::Accept { ballot, slot, chosen: self.chosen, value: value.clone() });
@@ -78,6 +87,7 @@ impl Paxos {
             return false;
         }
         if ballot < self.promised {
+            sim::sometimes!("a deposed leader is refused");
             self.send(from, Message::Refuse { promised: self.promised });
             return false;
         }

@@ -313,6 +313,7 @@ impl Clients {
     /// This replica does not lead any more: everybody must ask `leader`.
     pub(super) fn send_away(&mut self, leader: Option<Replica>) {
         let gone = std::mem::take(self);
+        sim::sometimes!(!gone.open.is_empty(), "a deposed leader leaves commands open");
         let pendings = gone.batch.into_iter().map(|(_, pending)| pending);
         let pendings = pendings.chain(gone.open.into_values().flat_map(|(_, pendings)| pendings));
         let backs = pendings.map(|pending| pending.kind.back());

@@ -298,6 +298,7 @@ impl Replica {
     pub(super) fn saved(&mut self, now: Instant, Save { snapshot, install }: Save) {
         if !install {
             self.saving = false;
+            sim::sometimes!("a snapshot takes the place of a part of the log");
         } else if snapshot.slot > self.paxos.chosen() {
             let Some(state) = State::decode(self.settings.limits, &snapshot.state) else { return };
             sim::sometimes!("a peer's snapshot takes the place of the state");
