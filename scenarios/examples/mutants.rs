@@ -63,7 +63,7 @@ mod fuzz {
     use std::sync::{Arc, OnceLock};
 
     /// What every mutant is tried with: one seed of each in turn.
-    const SCENARIOS: [&str; 2] = ["swarm/everything", "swarm/partitions"];
+    const SCENARIOS: [&str; 3] = ["swarm/everything", "swarm/partitions", "swarm/accounts"];
 
     /// Counts runs until one breaks something, or has cost too much.
     struct Hunt {
