@@ -1,6 +1,6 @@
 //! The kinds of fault as files write them: which targets and fields each has, of what type, within what bounds.
 //!
-//! One row a kind, in [`rows`]. A kind that `sim` has and that is missing there, or a row that `sim` does not understand,
+//! One row a kind, in `rows`. A kind that `sim` has and that is missing there, or a row that `sim` does not understand,
 //! fails a test.
 
 mod rows;
