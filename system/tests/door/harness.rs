@@ -205,6 +205,7 @@ fn tail(events: &[Event]) -> &[Event] {
 #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
 fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> Vec<Event> {
     use sim::server::{ServeOptions, serve_until};
+    assert!(setup.faults.is_empty(), "nothing injects faults into the machine");
     let nodes = setup.nodes();
     let deployment = Deployment::new(stack.as_ref(), nodes.clone(), &setup.settings).unwrap();
     let data = tempfile::tempdir().unwrap();

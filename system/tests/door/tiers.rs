@@ -4,8 +4,11 @@ use crate::harness::{Setup, assert_all_live, pick, run};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
+#[cfg(not(live))]
 use sim::fault::{Fault, GracefulStop, Inject, On};
-use sim::history::{Down, Event, Fact};
+#[cfg(not(live))]
+use sim::history::Down;
+use sim::history::{Event, Fact};
 use sim::time::{Instant, sleep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,6 +50,7 @@ async fn ready() {
     panic!("the stack does not get ready");
 }
 
+#[cfg(not(live))]
 fn crash(node: &str, start_s: u64, end_s: u64) -> Fault {
     let on = On { nodes: vec![node.to_owned()] };
     let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
@@ -64,6 +68,7 @@ fn notes(events: &[Event]) -> Vec<String> {
     pick(events, |_, fact| if let Fact::Note { text } = fact { Some(text.clone()) } else { None })
 }
 
+#[cfg(not(live))]
 #[test]
 fn a_server_and_a_worker_that_are_asked_to_stop_finish_what_they_have_and_nobody_notices() {
     let stop = |node: &str, start_s| {
