@@ -86,6 +86,7 @@ pub mod planner;
 pub mod reference;
 #[cfg(not(live))]
 pub mod replay;
+#[cfg(not(live))]
 pub mod runner;
 pub mod scenario;
 pub mod section;
