@@ -307,8 +307,6 @@ mod workshop {
             cargo.current_dir(&self.source).env("CARGO_TARGET_DIR", &self.target);
             // The configuration of the checkout around the copy would add the same flags once more.
             cargo.env("RUSTFLAGS", "--cfg madsim");
-            // Runs cost more than builds here: a mutant that nothing catches is run hundreds of times.
-            cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
             cargo.args(["build", "--quiet", "--package", "hogwash-scenarios", "--example", "mutants"]);
             if cargo.stderr(Stdio::null()).status()?.success() {
                 Ok(())
