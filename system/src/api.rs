@@ -5,22 +5,30 @@
 //! | `POST /v1/resize?w=&h=&fit=&fmt=&q=` | 200 and the picture |
 //! | `POST /v1/jobs?…` | 202 and the job's id: the promise that it will be done |
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | 200 and the picture, 202 while there is none yet |
+//! | `GET /v1/usage/{account}` | 200 and what the account used so far |
+//! | `GET /v1/bills/{period}/{account}` | 200 and the account's invoice |
+//! | `POST /v1/accounts` | 201, a new account and its credential |
+//! | `POST /v1/accounts/{account}/revoke` | 200: its credential is good for nothing any more |
 //! | `GET /healthz` | 200 where the process lives |
 //! | `GET /readyz` | 200 where it can take work |
 //! | `GET /metrics` | 200 and what it has answered, in OpenMetrics text |
 //!
 //! The header `Idempotency-Key` names a request; the same key is the same job, whose id it is. Without one the key is
-//! made from the picture and the options. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
+//! made from the picture and the options. Where there is a tier of the role `auth`, the doors to jobs, usage and bills want
+//! `Authorization: Bearer CREDENTIAL`, and show each account its own. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
 //! `{code, message, retryable, request_id}`.
 
 mod accounts;
 mod admission;
 pub(crate) mod checks;
+mod credentials;
 mod error;
+mod identity;
 mod jobs;
 mod metrics;
 
 use crate::archive::Archive;
+use crate::auth::{Edge, Management};
 use crate::config::Agent;
 use crate::http;
 use crate::queue::QueueClient;
@@ -59,6 +67,9 @@ struct Server {
     queue: QueueClient,
     usage: UsageReader,
     archive: Archive,
+    /// Says whose a request is; none where everybody is let in.
+    edge: Option<Arc<Edge>>,
+    management: Management,
     limits: Limits,
     admission: Admission,
     /// The version that this server runs.
@@ -85,6 +96,8 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         queue: QueueClient::new(deployment),
         usage: UsageReader::new(deployment),
         archive: Archive::new(deployment),
+        edge: Edge::new(deployment),
+        management: Management::new(deployment),
         limits: Limits::default(),
         agent: Agent::start(&process).await,
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
@@ -103,6 +116,8 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::read))
         .route("/v1/usage/{account}", get(accounts::usage))
         .route("/v1/bills/{period}/{account}", get(accounts::invoice))
+        .route("/v1/accounts", post(identity::create))
+        .route("/v1/accounts/{account}/revoke", post(identity::revoke))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
         .route("/metrics", get(metrics::scrape))

@@ -1,11 +1,13 @@
 //! Clients: simulated users with pictures, some of them garbage, who want answers and remember what they were told.
 
+mod account;
 mod budget;
 mod draw;
 
 use crate::http::{HttpClient, HttpError};
 use crate::resize::{Converter, Limits};
-use crate::{api, balancer};
+use crate::{api, auth, balancer};
+use account::Holder;
 use budget::Budget;
 use bytes::Bytes;
 use draw::{Kind, Wish};
@@ -36,6 +38,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Number { least: 0, most: 1_000_000 },
     },
     Setting {
+        name: "client.revoked",
+        why: "how many of the clients have their accounts revoked during the run, and go on trying",
+        default: "0",
+        kind: SettingKind::Number { least: 0, most: 1_000_000 },
+    },
+    Setting {
+        name: "client.revoke-at",
+        why: "when they do; what they have under way ends first",
+        default: "30s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
         name: "client.wishes",
         why: "what the other clients send: pictures and some nonsense, to be done now or later (`mixed`), or pictures to be done now (`pictures`)",
         default: "mixed",
@@ -52,13 +66,23 @@ struct User {
     attempts: u64,
     budget: Budget,
     kind: Kind,
+    /// Its account, where the service wants to know whose a request is.
+    holder: Option<Holder>,
+    /// When it has it revoked.
+    revoke_at_ns: u64,
 }
 
 /// Runs one client: each operation at its time, whatever became of those before it, until each has an answer or is given up.
 pub async fn run(client: Client) {
-    let user = Arc::new(User::new(&client.deployment, client.index));
+    let mut user = User::new(&client.deployment, client.index);
+    if client.deployment.of_role(auth::ROLE).next().is_some() {
+        user.holder = Some(Holder::enrol(client.index, &user.http, &user.servers).await);
+    }
+    let user = Arc::new(user);
+    let mut operations = client.operations;
+    let later = operations.split_off(operations.partition_point(|one| one.at_ns < user.revoke_at_ns));
     let (at_work, mut all_done) = mpsc::channel::<()>(1);
-    for operation in client.operations {
+    for operation in operations {
         sleep_until(Instant::from_nanos(operation.at_ns)).await;
         let (user, at_work) = (user.clone(), at_work.clone());
         sim::task::spawn(async move {
@@ -67,8 +91,12 @@ pub async fn run(client: Client) {
         });
     }
     drop(at_work);
-    // Nothing is ever sent: this is the end of the last operation.
-    let _ = all_done.recv().await;
+    if later.is_empty() {
+        // Nothing is ever sent: this is the end of the last operation.
+        let _ = all_done.recv().await;
+    } else {
+        user.try_though_revoked(later, all_done).await;
+    }
 }
 
 /// What a user was told in the end.
@@ -94,7 +122,11 @@ enum Answer {
 
 impl User {
     fn new(deployment: &Arc<Deployment>, index: u32) -> Self {
-        let poisonous = u64::from(index) < deployment.number("client.poisonous");
+        let is_of = |setting| u64::from(index) < deployment.number(setting);
+        let poisonous = is_of("client.poisonous");
+        // Who has no account cannot lose it.
+        let revoked = is_of("client.revoked") && deployment.of_role(auth::ROLE).next().is_some();
+        let revoke_at_ns = deployment.duration("client.revoke-at").as_nanos();
         Self {
             kind: match deployment.setting("client.wishes") {
                 _ if poisonous => Kind::Poisonous,
@@ -107,7 +139,31 @@ impl User {
             deadline: deployment.duration("client.deadline"),
             attempts: deployment.number("client.attempts"),
             budget: Budget::new(deployment.number("client.retry-budget")),
+            holder: None,
+            revoke_at_ns: u64::try_from(revoke_at_ns).ok().filter(|_| revoked).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Has its account revoked once all that it has under way is over, and makes its later requests all the same.
+    async fn try_though_revoked(self: Arc<Self>, later: Vec<Operation>, mut all_done: mpsc::Receiver<()>) {
+        let Some(holder) = self.holder.clone() else { return };
+        sleep_until(Instant::from_nanos(self.revoke_at_ns)).await;
+        let user = self.clone();
+        let revoked = sim::task::spawn(async move {
+            let _ = all_done.recv().await;
+            holder.revoke(&user.http, &user.servers).await;
+        });
+        for operation in later {
+            sleep_until(Instant::from_nanos(operation.at_ns)).await;
+            let user = self.clone();
+            sim::task::spawn(async move {
+                let server = operation.chance().pick(&user.servers).cloned();
+                if let (Some(holder), Some(server)) = (&user.holder, server) {
+                    holder.try_in_vain(operation.id, &user.http, &server).await;
+                }
+            });
+        }
+        let _ = revoked.await;
     }
 
     async fn operate(&self, operation: Operation) {
@@ -223,6 +279,10 @@ impl Want<'_> {
     /// One request to one server; to another one next time where this one does not answer well.
     async fn ask(&mut self, request: Builder, body: Bytes) -> Answer {
         let server = self.user.servers.get(self.server).expect("a deployment has an API server");
+        let request = match &self.user.holder {
+            Some(holder) => holder.sign(request),
+            None => request,
+        };
         let request = request.body(Full::new(body)).expect("made of valid parts");
         let answer = Answer::of(self.user.http.request(server, api::PORT, request, self.deadline).await);
         let others = self.user.servers.len() as u64 - 1;

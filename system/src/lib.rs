@@ -1,4 +1,4 @@
-//! The image-resizing service of the essay: clients, API servers, a queue of replicas, workers.
+//! The image-resizing service of the essay: clients, API servers, a queue of replicas, workers, and the tiers around them.
 //!
 //! What is absent: the machine. Everything outside a process is asked of `sim`, so that the same code runs in a
 //! simulated and in the real world and does not know in which. No law is here either: what happens is recorded, and
@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod archive;
+pub mod auth;
 pub mod balancer;
 pub mod billing;
 pub mod blobs;

@@ -2,7 +2,7 @@
 
 use crate::queue::client::QueueClient;
 use crate::usage::UsageReader;
-use crate::{api, archive, balancer, billing, client, config, queue, usage, worker};
+use crate::{api, archive, auth, balancer, billing, client, config, queue, usage, worker};
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
 use sim::time::Instant;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageStack;
 
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 10] = [
     Role {
         name: "api",
         why: "takes requests over HTTP, hands them to the queue, answers",
@@ -36,6 +36,18 @@ const ROLES: [Role; 8] = [
     },
     Role { name: config::ROLE, why: "hands versions to all nodes, a few at a time", count: 0, cores: 2 },
     Role { name: balancer::ROLE, why: "spreads requests over the API servers", count: 0, cores: 4 },
+    Role {
+        name: auth::ROLE,
+        why: "tells API servers whose account is good, on replicas",
+        count: 0,
+        cores: 4,
+    },
+    Role {
+        name: auth::IDENTITY_ROLE,
+        why: "makes accounts and revokes them; the first node takes writes, the others keep copies",
+        count: 0,
+        cores: 2,
+    },
 ];
 
 /// How long the stack may take to say whether it has drained.
@@ -51,6 +63,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         worker::SETTINGS,
         client::SETTINGS,
         api::SETTINGS,
+        auth::SETTINGS,
     ]
     .concat()
 });
@@ -194,6 +207,8 @@ impl Stack for ImageStack {
                 usage::ROLE => usage::serve(process).await,
                 billing::ROLE => billing::serve(process).await,
                 archive::ROLE => archive::serve(process).await,
+                auth::ROLE => auth::serve(process).await,
+                auth::IDENTITY_ROLE => auth::serve_identity(process).await,
                 role => tracing::error!(role, "this stack has no such role"),
             }
         })

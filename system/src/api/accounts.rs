@@ -18,8 +18,10 @@ pub(super) async fn usage(
     path: Result<Path<u32>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let asked = server.answer(&headers, async |deadline, _| {
+    let asked = server.answer(&headers, async |deadline, key| {
+        let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
         let Path(account) = path.map_err(|_| no_number("an account"))?;
+        caller.sees(account)?;
         let total = server.usage.total(account, deadline).await?;
         Ok(Json(json!({ "account": account, "cpu-ns": total.cpu_ns, "bytes": total.bytes })))
     });
@@ -32,8 +34,10 @@ pub(super) async fn invoice(
     path: Result<Path<(u64, u32)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let asked = server.answer(&headers, async |_, _| {
+    let asked = server.answer(&headers, async |deadline, key| {
+        let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
         let Path((period, account)) = path.map_err(|_| no_number("a period and an account"))?;
+        caller.sees(account)?;
         let content = server.archive.get(&object_of(period)).await?;
         let bill = content.and_then(|content| serde_json::from_slice::<Bill>(&content).ok());
         let bill = bill.ok_or_else(|| nothing("this period is not billed yet"))?;
@@ -53,7 +57,7 @@ pub(super) async fn invoice(
     asked.await
 }
 
-fn no_number(what: &str) -> ApiError {
+pub(super) fn no_number(what: &str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "bad-request", format!("{what} is a whole number"))
 }
 

@@ -117,6 +117,6 @@ pub(super) fn bad_request(message: impl Into<String>) -> ApiError {
 }
 
 fn too_large(bytes_max: u64) -> ApiError {
-    let text = format!("the picture is too large: at most {bytes_max} bytes are accepted");
+    let text = format!("the body is too large: at most {bytes_max} bytes are accepted");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
 }

@@ -45,6 +45,11 @@ impl ApiError {
         self.status.is_server_error()
     }
 
+    /// The same, said to be worth another try.
+    pub(super) fn passing(self) -> Self {
+        Self { retryable: true, ..self }
+    }
+
     /// Says which request it answers.
     pub(crate) fn of(mut self, request_id: &str) -> Self {
         request_id.clone_into(&mut self.request_id);
@@ -82,8 +87,13 @@ impl IntoResponse for ApiError {
             "request_id": self.request_id,
         });
         let mut response = (self.status, axum::Json(body)).into_response();
-        if matches!(self.status.as_u16(), 429 | 503) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        let headers = response.headers_mut();
+        let asks_back = self.retryable && self.status == StatusCode::UNAUTHORIZED;
+        if asks_back || matches!(self.status.as_u16(), 429 | 503) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

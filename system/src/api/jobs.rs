@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::checks::{self, Pairs};
+use super::credentials::Caller;
 use super::error::ApiError;
 use crate::config::{Met, Work};
 use crate::queue::{JobStatus, NewJob, QueueError};
@@ -12,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use sim::history::{Digest, Id};
+use sim::history::Digest;
 use sim::time::Instant;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,10 +31,11 @@ pub(super) async fn resize(
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, key| {
-            let key = server.enqueue(pairs, key, body, deadline).await?;
+            let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
+            let key = server.enqueue(caller, pairs, key, body, deadline).await?;
             loop {
                 let left = deadline - Instant::now();
-                match server.queue.status(&key, left, deadline).await? {
+                match server.queue.status(&caller.key(&key), left, deadline).await? {
                     None => return Err(no_such_job()),
                     Some(JobStatus::Waiting | JobStatus::Running) if left.is_zero() => {
                         return Err(QueueError::DeadlineExceeded.into());
@@ -55,7 +57,8 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, key| {
-            let key = server.enqueue(pairs, key, body, deadline).await?;
+            let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
+            let key = server.enqueue(caller, pairs, key, body, deadline).await?;
             let location = [(header::LOCATION, format!("/v1/jobs/{key}"))];
             Ok((StatusCode::ACCEPTED, location, axum::Json(json!({ "id": key }))).into_response())
         })
@@ -71,7 +74,9 @@ pub(super) async fn read(
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, _| {
-            let Path(key) = path.map_err(|_| no_such_job())?;
+            let path = path.map(|Path(key)| key);
+            let caller = server.authenticate(&headers, path.as_deref().ok(), deadline).await?;
+            let key = path.map_err(|_| no_such_job())?;
             server.meet("").await?;
             if !checks::is_key(&key) {
                 return Err(no_such_job());
@@ -79,7 +84,7 @@ pub(super) async fn read(
             // Half of the time is for the answer.
             let most = (deadline - Instant::now()) / 2;
             let wait = checks::wait(&checks::pairs(pairs)?)?.min(most);
-            let status = server.queue.status(&key, wait, deadline).await?;
+            let status = server.queue.status(&caller.key(&key), wait, deadline).await?;
             server.ended(&key, status.ok_or_else(no_such_job)?, deadline).await
         })
         .await
@@ -144,7 +149,7 @@ impl Server {
     }
 
     /// A name for a request that brought none.
-    fn name_request(&self) -> String {
+    pub(super) fn name_request(&self) -> String {
         let number = self.named.fetch_add(1, Ordering::Relaxed);
         format!("{}/{number}", self.name)
     }
@@ -152,6 +157,7 @@ impl Server {
     /// Checks a request and hands it in; its key.
     async fn enqueue(
         &self,
+        caller: Caller,
         pairs: Pairs,
         key: Option<String>,
         body: Body,
@@ -166,10 +172,10 @@ impl Server {
         self.meet(&request).await?;
         // Without a key the same picture and options are the same job.
         let key = key.unwrap_or_else(|| Digest::of(&[request.as_bytes(), b"\n", &body].concat()).to_string());
-        let id = Id::of_key(&key);
+        let id = caller.id(&key);
         let key =
             if self.idempotency { key } else { format!("{key}~{}", self.name_request()).replace('/', "~") };
-        let job = NewJob { id, key: key.clone(), request, body };
+        let job = NewJob { id, key: caller.key(&key), request, body };
         self.queue.enqueue(job, deadline).await?;
         Ok(key)
     }

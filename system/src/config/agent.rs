@@ -236,6 +236,8 @@ impl Drop for UnderWay {
 /// The version to start with, and one that is not to be tried again: it was on probation when the process ended.
 async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>, Option<u64>)> {
     fs::create_dir_all(DIRECTORY).await?;
+    // Else the directory may be gone after a loss of power, with all that was synced in it.
+    fs::sync_dir("/").await?;
     let candidate = read(CANDIDATE).await;
     if candidate.is_some() && !last_known_good {
         return Ok((candidate, None));

@@ -105,6 +105,8 @@ impl Service {
 /// since nobody knows how it did.
 async fn load() -> io::Result<Progress> {
     sim::fs::create_dir_all(DIRECTORY).await?;
+    // Else the directory may be gone after a loss of power, with all that was synced in it.
+    sim::fs::sync_dir("/").await?;
     if !sim::fs::exists(FILE).await {
         return Ok(Progress::Waiting);
     }

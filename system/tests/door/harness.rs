@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) worker: u32,
     pub(crate) balancer: u32,
     pub(crate) config: u32,
+    pub(crate) auth: u32,
+    pub(crate) identity: u32,
     /// What goes wrong in the simulated world; in the live one nothing does.
     pub(crate) faults: Vec<sim::fault::Fault>,
     pub(crate) worker_memory_bytes: u64,
@@ -47,6 +49,8 @@ impl Setup {
             worker: 0,
             balancer: 0,
             config: 0,
+            auth: 0,
+            identity: 0,
             faults: Vec::new(),
             worker_memory_bytes: 4 << 30,
             accounts: 0,
@@ -69,6 +73,8 @@ impl Setup {
             ("archive", self.accounts),
             ("balancer", self.balancer),
             ("config", self.config),
+            ("auth", self.auth),
+            ("identity", self.identity),
             ("tester", 1),
             (CLIENT_ROLE, users),
         ];

@@ -5,6 +5,7 @@
 mod bytes;
 mod harness;
 mod http;
+mod identity;
 mod stack;
 mod tiers;
 

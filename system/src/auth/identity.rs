@@ -1,0 +1,279 @@
+//! The management plane: makes accounts and revokes them.
+//!
+//! A revocation is made once a majority of the data plane keeps it durably, since every edge asks a majority. Until then whoever
+//! asked for it is told that it has begun.
+//!
+//! In the history an account's enrolment is noted before it is written, and so is that a revocation begins, without a bound: what a
+//! crash leaves undone then accuses nobody, and what it leaves done nobody sees before it is noted. With its bound a revocation
+//! is noted when it is made.
+
+use super::log::{Entry, Log, Standing, secret};
+use super::protocol::{Request, Response};
+use super::replica::since;
+use super::token::{Credential, Signer};
+use super::{PATIENCE, PORT, ROLE};
+use crate::rpc::{self, Incoming, Remote};
+use bytes::Bytes;
+use sim::history::Fact;
+use sim::net::TcpListener;
+use sim::stack::{Deployment, Process};
+use sim::task;
+use sim::time::{Instant, sleep, timeout};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, mpsc};
+
+/// How long to wait before the data plane is asked again for what is lost here.
+const RESTORE_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
+struct Identity {
+    log: Log,
+    signer: Signer,
+    accounts_max: u64,
+    enrolled_within_ns: u64,
+    revoked_within_ns: u64,
+    spread: Mutex<Spread>,
+}
+
+/// How far the log has come in the data plane.
+struct Spread {
+    /// How much is durable at each of its nodes.
+    durable: BTreeMap<String, u64>,
+    /// Revocations that too few have yet.
+    begun: BTreeMap<u32, Begun>,
+    /// Those that this process has noted as made.
+    made: BTreeSet<u32>,
+}
+
+/// A revocation that too few of the data plane have.
+struct Begun {
+    /// The version that has it.
+    version: u64,
+    /// Has no permits, and is closed once it is made: that wakes all who wait.
+    made: Arc<Semaphore>,
+}
+
+/// Answers until the disk or the port fails.
+pub(super) async fn run(process: &Process) -> io::Result<()> {
+    let deployment = &process.deployment;
+    let listener = TcpListener::bind(PORT).await?;
+    let (log, whole) = Log::open().await?;
+    if !whole {
+        restore(&log, deployment).await?;
+    }
+    let signer = signer(&log).await?;
+    let nanoseconds = |name| u64::try_from(deployment.duration(name).as_nanos()).unwrap_or(u64::MAX);
+    let durable = deployment.of_role(ROLE).map(|node| (node.name.clone(), 0)).collect();
+    let identity = Arc::new(Identity {
+        log,
+        signer,
+        accounts_max: deployment.number("auth.accounts-max"),
+        enrolled_within_ns: nanoseconds("auth.enrolment-bound"),
+        revoked_within_ns: nanoseconds("auth.revocation-bound"),
+        spread: Mutex::new(Spread { durable, begun: BTreeMap::new(), made: BTreeSet::new() }),
+    });
+    let (failed, mut failures) = mpsc::unbounded_channel();
+    let served = rpc::listen(listener, move |incoming| match incoming.request {
+        Request::Since { version, follower } => {
+            if let Some(follower) = follower {
+                identity.hear(&follower, version);
+            }
+            incoming.replier.reply(since(&identity.log, version), Bytes::new());
+        }
+        _ => drop(task::spawn(answer(identity.clone(), incoming, failed.clone()))),
+    });
+    tokio::select! {
+        biased;
+        served = served => served,
+        error = failures.recv() => Err(error.unwrap_or_else(|| io::Error::other("a task ended"))),
+    }
+}
+
+/// Gets back what was lost here from the data plane, which follows. All of it must answer: there may be one that has what no
+/// other has, and two accounts must never have one number.
+async fn restore(log: &Log, deployment: &Deployment) -> io::Result<()> {
+    let followers: Vec<Remote<Request, Response>> =
+        deployment.of_role(ROLE).map(|node| Remote::new(&node.name, PORT, PATIENCE)).collect();
+    for follower in followers {
+        loop {
+            let version = log.known().version();
+            let ask = Request::Since { version, follower: None };
+            let asked = follower.call(ask, Bytes::new(), Instant::now() + PATIENCE);
+            match timeout(PATIENCE, asked).await {
+                Ok(Ok((Response::Entries { entries, .. }, _))) if entries.is_empty() => break,
+                Ok(Ok((Response::Entries { entries, .. }, _))) => {
+                    sim::sometimes!("the management plane gets lost accounts back from the data plane");
+                    log.writer().await.append(entries).await?;
+                }
+                _ => sleep(RESTORE_PAUSE).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What to sign with: the secret on disk where its public half is in the log, else a new one.
+async fn signer(log: &Log) -> io::Result<Signer> {
+    let keys = log.known().keys.clone();
+    let number = |place: usize| u32::try_from(place).expect("fewer keys than 2^32");
+    if let Some(secret) = secret::read().await {
+        let public = Signer::new(0, secret).public();
+        if let Some(place) = keys.iter().position(|key| *key == public) {
+            return Ok(Signer::new(number(place), secret));
+        }
+    }
+    let mut secret = [0; 32];
+    sim::node::stream("identity-key").fill(&mut secret);
+    let signer = Signer::new(number(keys.len()), secret);
+    // The secret first: a key in the log that nobody has would only be in the way.
+    secret::keep(secret).await?;
+    log.writer().await.append(vec![Entry::Key { public: signer.public() }]).await?;
+    Ok(signer)
+}
+
+async fn answer(
+    identity: Arc<Identity>,
+    incoming: Incoming<Request, Response>,
+    failed: mpsc::UnboundedSender<io::Error>,
+) {
+    let Incoming { request, replier, deadline, .. } = incoming;
+    let answered = match request {
+        Request::Create { account, asked } => identity.create(account, asked).await,
+        Request::Revoke { account, credential } => identity.revoke(account, &credential, deadline).await,
+        Request::Since { .. } | Request::Look { .. } => Ok(Response::NotReady),
+    };
+    match answered {
+        Ok(response) => replier.reply(response, Bytes::new()),
+        // The process ends.
+        Err(error) => drop(failed.send(error)),
+    }
+}
+
+impl Identity {
+    async fn create(&self, account: Option<u32>, asked: Option<[u8; 32]>) -> io::Result<Response> {
+        let mut writer = self.log.writer().await;
+        let account = {
+            let known = self.log.known();
+            if let Some(same) = asked.and_then(|asked| known.asked.get(&asked).copied()) {
+                let again = account.is_none_or(|account| account == same);
+                return Ok(if again && known.standing(same) == Standing::Good {
+                    self.created(same)
+                } else {
+                    Response::Taken
+                });
+            }
+            match account {
+                Some(account) if known.accounts.contains_key(&account) => return Ok(Response::Taken),
+                _ if known.accounts.len() as u64 >= self.accounts_max => return Ok(Response::Full),
+                Some(account) => account,
+                None => known.free_number(),
+            }
+        };
+        sim::node::record(Fact::Enrol { account, within_ns: self.enrolled_within_ns });
+        writer.append(vec![Entry::Create { account, asked }]).await?;
+        Ok(self.created(account))
+    }
+
+    fn created(&self, account: u32) -> Response {
+        Response::Created { account, credential: self.signer.sign(account) }
+    }
+
+    async fn revoke(&self, account: u32, credential: &str, deadline: Instant) -> io::Result<Response> {
+        if let Err(refusal) = self.is_holder(account, credential) {
+            return Ok(refusal);
+        }
+        {
+            let mut writer = self.log.writer().await;
+            if self.log.known().standing(account) == Standing::Good {
+                sim::node::record(Fact::Revoke { account, within_ns: u64::MAX });
+                writer.append(vec![Entry::Revoke { account }]).await?;
+            }
+        }
+        let version = self.log.known().accounts.get(&account).and_then(|account| account.revoked);
+        let Some(version) = version else { return Ok(Response::NoAccount) };
+        let Some(made) = self.spread().begin(account, version) else { return Ok(Response::Revoked) };
+        self.settle();
+        // The rest of the time is the answer's.
+        let waited = timeout((deadline - Instant::now()) * 3 / 4, made.acquire()).await;
+        sim::sometimes!(waited.is_err(), "a revocation waits for the data plane");
+        Ok(if waited.is_err() { Response::Begun } else { Response::Revoked })
+    }
+
+    /// Whether `credential` is one of `account`, revoked or not; else why not.
+    fn is_holder(&self, account: u32, credential: &str) -> Result<(), Response> {
+        let known = self.log.known();
+        let key = |credential: &Credential| known.keys.get(usize::try_from(credential.key).ok()?).copied();
+        let credential = Credential::parse(credential);
+        let signed = credential
+            .filter(|credential| key(credential).is_some_and(|public| credential.is_signed_by(&public)));
+        match signed {
+            None => Err(Response::Forged),
+            Some(_) if known.standing(account) == Standing::Unknown => Err(Response::NoAccount),
+            Some(credential) if credential.account != account => Err(Response::NotYours),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Notes how much is durable at a node of the data plane: less than before, where it lost its disk.
+    fn hear(&self, follower: &str, version: u64) {
+        if let Some(durable) = self.spread().durable.get_mut(follower) {
+            *durable = version;
+        }
+        self.settle();
+    }
+
+    /// Notes the revocations as made that a majority of the data plane keeps.
+    fn settle(&self) {
+        let mut spread = self.spread();
+        let version = spread.of_majority();
+        let Spread { begun, made, .. } = &mut *spread;
+        begun.retain(|account, begun| {
+            let waits = begun.version > version;
+            if !waits && made.insert(*account) {
+                sim::node::record(Fact::Revoke { account: *account, within_ns: self.revoked_within_ns });
+                begun.made.close();
+            }
+            waits
+        });
+    }
+
+    fn spread(&self) -> MutexGuard<'_, Spread> {
+        self.spread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spread {
+    /// What says when a revocation is made; none where this process has noted that.
+    fn begin(&mut self, account: u32, version: u64) -> Option<Arc<Semaphore>> {
+        if self.made.contains(&account) {
+            return None;
+        }
+        let begin = || Begun { version, made: Arc::new(Semaphore::new(0)) };
+        Some(self.begun.entry(account).or_insert_with(begin).made.clone())
+    }
+
+    /// How much is durable at a majority. Where there is no data plane, everything is.
+    fn of_majority(&self) -> u64 {
+        let mut versions: Vec<u64> = self.durable.values().copied().collect();
+        versions.sort_unstable_by(|one, other| other.cmp(one));
+        versions.get(versions.len() / 2).copied().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_has_what_the_one_in_the_middle_has() {
+        let of_majority = |versions: &[u64]| {
+            let durable = versions.iter().enumerate().map(|(node, version)| (node.to_string(), *version));
+            Spread { durable: durable.collect(), begun: BTreeMap::new(), made: BTreeSet::new() }.of_majority()
+        };
+        assert_eq!(of_majority(&[5, 0, 3]), 3);
+        assert_eq!(of_majority(&[5, 5, 3, 0]), 3, "three of four");
+        assert_eq!(of_majority(&[2]), 2);
+        assert_eq!(of_majority(&[]), u64::MAX);
+    }
+}
