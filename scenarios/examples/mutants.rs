@@ -10,6 +10,8 @@
 //! cargo run -p hogwash-scenarios --example mutants -- --check      only whether every patch still applies
 //! ```
 //!
+//! A patch begins with what it plants, and may go on with a line `Scenario: NAME`, where one alone has what it is about.
+//!
 //! The copy is built without the command line, which takes longest; what runs the seeds there is this program.
 #![expect(
     clippy::disallowed_methods,
@@ -26,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut check, mut names) = (false, Vec::new());
     let mut effort = Effort { seeds_max: 500, cpu_s_max: f64::INFINITY, guide: false };
-    let mut here = false;
+    let (mut here, mut scenarios) = (false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--check" => check = true,
@@ -34,10 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--cpu-s" => effort.cpu_s_max = arguments.next().ok_or("`--cpu-s` needs a number")?.parse()?,
             "--guide" => effort.guide = true,
             "--fuzz" => here = true,
+            "--scenario" => scenarios.push(arguments.next().ok_or("`--scenario` needs a name")?),
             name => names.push(name.to_owned()),
         }
     }
-    if here { fuzz::fuzz(effort) } else { workshop::work(&names, effort, check) }
+    if here { fuzz::fuzz(effort, &scenarios) } else { workshop::work(&names, effort, check) }
 }
 
 /// What is done about each mutant.
@@ -61,9 +64,6 @@ mod fuzz {
     use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::sync::{Arc, OnceLock};
-
-    /// What every mutant is tried with: one seed of each in turn.
-    const SCENARIOS: [&str; 3] = ["swarm/everything", "swarm/partitions", "swarm/accounts"];
 
     /// Counts runs until one breaks something, or has cost too much.
     struct Hunt {
@@ -96,16 +96,17 @@ mod fuzz {
         }
     }
 
-    /// Writes how many seeds were tried, and the laws that the last of them breaks, if any.
-    pub(crate) fn fuzz(effort: Effort) -> Result<(), Box<dyn std::error::Error>> {
+    /// Tries one seed of each of `names` in turn; writes how many seeds were tried, and the laws that the last of them breaks, if
+    /// any.
+    pub(crate) fn fuzz(effort: Effort, names: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         let stack: Arc<dyn Stack> = Arc::new(system::ImageStack);
         let target =
-            |name: &&str| Ok(Target { scenario: library::find(name, stack.as_ref())?, variant: None });
+            |name: &String| Ok(Target { scenario: library::find(name, stack.as_ref())?, variant: None });
         let batch = Batch {
-            targets: SCENARIOS.iter().map(target).collect::<Result<_, scenarios::ScenarioError>>()?,
+            targets: names.iter().map(target).collect::<Result<_, scenarios::ScenarioError>>()?,
             regressions: Vec::new(),
             base: 0,
-            seeds: effort.seeds_max.div_ceil(SCENARIOS.len() as u64),
+            seeds: effort.seeds_max.div_ceil(names.len().max(1) as u64),
             shard: Shard::default(),
             guide: effort.guide,
             overrides: Vec::new(),
@@ -148,6 +149,7 @@ fn cpu_s() -> (f64, f64) {
 #[cfg(not(live))]
 mod workshop {
     use super::{Effort, cpu_s};
+    use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
     use std::time::Instant;
@@ -155,6 +157,10 @@ mod workshop {
     type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
     const MUTANTS: &str = "invariants/mutants";
+    /// What a mutant is tried with that names no scenario.
+    const SCENARIOS: [&str; 3] = ["swarm/everything", "swarm/partitions", "swarm/accounts"];
+    /// What the line begins with in which a patch names one.
+    const NAMES_ONE: &str = "Scenario: ";
     /// Applied before every mutant.
     const BASE: &str = "base";
     /// Seeds that must hold before anything is planted.
@@ -175,8 +181,10 @@ mod workshop {
         let plain = Effort { guide: false, ..effort };
         let efforts = if effort.guide { vec![plain, effort] } else { vec![plain] };
         workshop.build()?;
+        let used: BTreeSet<&String> = mutants.iter().flat_map(|mutant| &mutant.scenarios).collect();
+        let used: Vec<String> = used.into_iter().cloned().collect();
         for effort in &efforts {
-            let hunt = workshop.fuzz(Effort { seeds_max: SOUND_SEEDS, ..*effort })?;
+            let hunt = workshop.fuzz(Effort { seeds_max: SOUND_SEEDS, ..*effort }, &used)?;
             if let Some(laws) = hunt.laws {
                 return Err(format!("without a mutant, {laws} is broken: no table can be believed").into());
             }
@@ -188,8 +196,8 @@ mod workshop {
         let mut caught = vec![0; efforts.len()];
         for mutant in &mutants {
             workshop.plant(mutant)?;
-            let hunts: Result<Vec<Hunt>> =
-                workshop.build().and_then(|()| efforts.iter().map(|effort| workshop.fuzz(*effort)).collect());
+            let fuzz = |effort: &Effort| workshop.fuzz(*effort, &mutant.scenarios);
+            let hunts: Result<Vec<Hunt>> = workshop.build().and_then(|()| efforts.iter().map(fuzz).collect());
             workshop.remove(mutant)?;
             let hunts = hunts.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
             let told: Vec<String> = hunts.iter().map(Hunt::cells).collect();
@@ -211,6 +219,8 @@ mod workshop {
     struct Mutant {
         name: String,
         idea: String,
+        /// What it is tried with.
+        scenarios: Vec<String>,
         patch: PathBuf,
     }
 
@@ -225,7 +235,10 @@ mod workshop {
                 if patch.extension().is_some_and(|extension| extension == "patch") && name != BASE && wanted {
                     let text = std::fs::read_to_string(&patch)?;
                     let idea = text.lines().next().unwrap_or_default().to_owned();
-                    mutants.push(Self { name, idea, patch });
+                    let own = text.lines().nth(1).and_then(|line| line.strip_prefix(NAMES_ONE));
+                    let scenarios =
+                        own.map_or(SCENARIOS.map(str::to_owned).to_vec(), |own| vec![own.to_owned()]);
+                    mutants.push(Self { name, idea, scenarios, patch });
                 }
             }
             mutants.sort_by(|one, other| one.name.cmp(&other.name));
@@ -316,11 +329,12 @@ mod workshop {
         }
 
         /// Tries seeds until a law is broken.
-        fn fuzz(&self, effort: Effort) -> Result<Hunt> {
+        fn fuzz(&self, effort: Effort, scenarios: &[String]) -> Result<Hunt> {
             let (_, before_s) = cpu_s();
             let mut program = Command::new(self.target.join("debug/examples/mutants"));
             program.args(["--fuzz", "--seeds", &effort.seeds_max.to_string()]);
             program.args(["--cpu-s", &effort.cpu_s_max.to_string()]).args(effort.guide.then_some("--guide"));
+            program.args(scenarios.iter().flat_map(|name| ["--scenario", name]));
             let output = program.stderr(Stdio::null()).output()?;
             let said = String::from_utf8(output.stdout)?;
             let cpu_s = cpu_s().1 - before_s;

@@ -24,6 +24,9 @@ macro_rules! built_in {
 }
 
 built_in![
+    "auth/data-plane-outage",
+    "auth/newcomers",
+    "auth/revoked-during-cut",
     "clock/azure-leap-day-2012",
     "clock/leader-drift",
     "clock/mozilla-certificate-2019",
@@ -70,10 +73,12 @@ built_in![
     "steady/baseline",
     "swarm/accounts",
     "swarm/anything",
+    "swarm/auth",
     "swarm/clocks",
     "swarm/disks",
     "swarm/everything",
     "swarm/partitions",
+    "swarm/releases",
 ];
 
 /// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.
