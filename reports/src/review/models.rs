@@ -1,7 +1,7 @@
 //! The models of the review, each with its source, units and errors.
 //!
 //! Probabilities are numbers in [0, 1], rates are per hour unless a name says otherwise, and units come last in a name. Every
-//! function is tested against figures computed with 40 digits or printed in its source (`reports/tests/oracles.rs`).
+//! function is tested against figures computed with 40 digits or printed in its source (`reports/tests/it/oracles.rs`).
 //! No function panics on bad arguments: each gives a [`ModelError`] that names the argument, its value and what is allowed.
 
 pub mod binomial;
