@@ -432,7 +432,7 @@ pub struct ServeArgs {
     /// Where the nodes keep their files
     #[arg(long, value_name = "DIR", default_value = "target/hogwash-live")]
     pub data: PathBuf,
-    /// Ports are taken from here on, a hundred a node; the first API server's door is this plus 80
+    /// Ports are taken from here on, a hundred a node; the first node's door is this plus 80
     #[arg(long, value_name = "PORT", default_value_t = 18_000)]
     pub base_port: u16,
     /// Change a setting of the stack
@@ -441,6 +441,12 @@ pub struct ServeArgs {
     /// How many nodes of a role to serve, where that is not the stack's own number
     #[arg(long, value_name = "ROLE=COUNT", value_parser = count)]
     pub nodes: Vec<(String, u32)>,
+    /// Serve the nodes of this role alone; other processes, given the same other flags, serve the rest
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Of that role serve this node alone, counted from 1
+    #[arg(long, value_name = "NUMBER", requires = "role")]
+    pub index: Option<u32>,
 }
 
 fn count(text: &str) -> Result<(String, u32), String> {

@@ -51,10 +51,16 @@ use std::sync::Arc;
 
 /// Gives `stack` the command line of the process: does what its arguments say, prints, and tells how it ended.
 pub fn main(stack: impl Stack) -> ExitCode {
+    main_serving(stack, &[])
+}
+
+/// As [`main`], where `serve` runs so many nodes of each of these roles unless it is told otherwise, in the order of their
+/// ports; then as many of each other role as the stack itself says.
+pub fn main_serving(stack: impl Stack, served: &'static [(&'static str, u32)]) -> ExitCode {
     end_quietly_with_the_reader();
     let cli = cli::Cli::parse();
     log::install(cli.common.verbose, cli.common.quiet);
-    let program = program::Program { stack: Arc::new(stack), common: cli.common };
+    let program = program::Program { stack: Arc::new(stack), served, common: cli.common };
     match verbs::run(&program, cli.verb) {
         Ok(exit) => exit.into(),
         Err(error) => {

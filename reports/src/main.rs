@@ -8,7 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     silence_contained_panics();
-    hogwash::main(system::ImageStack)
+    hogwash::main_serving(system::ImageStack, &system::SERVED)
 }
 
 /// A codec's panic on a hostile picture is caught, answered and counted; printing it would only frighten.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// The stack under test and the flags of this call.
 pub(crate) struct Program {
     pub(crate) stack: Arc<dyn Stack>,
+    /// How many nodes of each role `serve` runs where it is not told, in the order of their ports.
+    #[cfg_attr(not(live), expect(dead_code, reason = "the simulated build serves nothing"))]
+    pub(crate) served: &'static [(&'static str, u32)],
     pub(crate) common: Common,
 }
 

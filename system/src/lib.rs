@@ -23,4 +23,4 @@ pub mod usage;
 pub mod wire;
 pub mod worker;
 
-pub use stack::ImageStack;
+pub use stack::{ImageStack, SERVED};

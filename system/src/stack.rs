@@ -50,6 +50,21 @@ const ROLES: [Role; 10] = [
     },
 ];
 
+/// How many nodes of each role are served for real where nobody says, every tier among them, the users' door first: of what
+/// keeps something as many as survive the loss of any one.
+pub const SERVED: [(&str, u32); 10] = [
+    (balancer::ROLE, 1),
+    ("api", 2),
+    ("queue", 3),
+    ("worker", 2),
+    (usage::ROLE, 3),
+    (billing::ROLE, 3),
+    (archive::ROLE, 3),
+    (auth::ROLE, 3),
+    (auth::IDENTITY_ROLE, 1),
+    (config::ROLE, 1),
+];
+
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
 

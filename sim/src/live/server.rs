@@ -22,7 +22,7 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long tasks that never wait and blocking work may go on after their process has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How far the ports of one node are from those of the next.
-pub(super) const PORTS_A_NODE: u16 = 100;
+pub const PORTS_A_NODE: u16 = 100;
 
 /// Where and what to serve.
 #[derive(Clone, Debug)]
