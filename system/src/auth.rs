@@ -13,8 +13,11 @@
 //! an answer is then counted on one clock, the edge's own, and the management plane's absence makes nothing old.
 //!
 //! A credential is the account's number and an Ed25519 signature of it. Only the management plane can sign, and forged ones
-//! reach nobody but the edge. A deployment without nodes of the role `auth` lets everybody in.
+//! reach nobody but the edge. An address can be signed for somebody without one, on an account's behalf and until a moment: by any
+//! API server, with a key that changes by itself. Those who make accounts and revoke others' are not told apart from
+//! anybody: there are no operators here, a credential has no end of its own, and no key of credentials is retired. A deployment without nodes of the role `auth` lets everybody in.
 
+mod address;
 mod cache;
 mod edge;
 mod identity;
@@ -24,6 +27,7 @@ mod protocol;
 mod replica;
 mod token;
 
+pub(crate) use address::Address;
 pub(crate) use edge::{Edge, Refusal};
 pub(crate) use management::{Management, ManagementError};
 
@@ -89,6 +93,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "auth.follow-every",
         why: "how often the data plane asks the management plane for news",
         default: "500ms",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "auth.address-key-for",
+        why: "how long a key signs addresses before the next one does; it is good for as long again, and no address for longer",
+        default: "24h",
         kind: SettingKind::Duration,
     },
     Setting {

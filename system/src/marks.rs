@@ -15,6 +15,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a leader hears no majority",
     "a lease expires",
     "a log ends within a record",
+    "a new account waits for the data plane",
     "a new leader proposes again what may have been chosen before it",
     "a node keeps usage for another that is away",
     "a node of the data plane that may have lost accounts says so until it has caught up",

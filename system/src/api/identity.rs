@@ -69,6 +69,7 @@ impl From<ManagementError> for ApiError {
         let (status, code) = match error {
             ManagementError::NoNodes => (StatusCode::NOT_FOUND, "not-found"),
             ManagementError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            ManagementError::Making => (StatusCode::SERVICE_UNAVAILABLE, "account-begun"),
             ManagementError::Begun => (StatusCode::SERVICE_UNAVAILABLE, "revocation-begun"),
             ManagementError::Taken => (StatusCode::CONFLICT, "account-taken"),
             ManagementError::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),

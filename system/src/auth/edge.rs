@@ -3,6 +3,7 @@
 //! A signature is checked once and then known by the credential's hash. An account is asked for once, however many requests wait for
 //! the answer: whoever comes meanwhile waits too. Whoever is remembered as good waits a moment only, and is then let in by that.
 
+use super::address::{AddressKey, Secret};
 use super::cache::{Cache, Remembered, Rules, Verdict};
 use super::log::Standing;
 use super::protocol::{Request, Response};
@@ -53,6 +54,8 @@ pub(crate) struct Edge {
 struct State {
     cache: Cache,
     keys: Vec<Public>,
+    /// What addresses are signed with, by number, the newest last.
+    address_keys: Vec<(u32, Secret)>,
     /// When the keys were last heard.
     keys_at: Option<Instant>,
     /// Accounts that are asked for now. Each has no permits, and is closed when there is an answer, or none: that wakes all who
@@ -61,6 +64,9 @@ struct State {
     /// Until when it is no use to ask.
     silent_until: Option<Instant>,
 }
+
+/// What the data plane says: of an account, of keys of credentials and of addresses.
+type Said = (Standing, Vec<Public>, Vec<(u32, Secret)>);
 
 impl Edge {
     /// The edge of a server of `deployment`; none where everybody is let in.
@@ -81,6 +87,7 @@ impl Edge {
         let state = State {
             cache: Cache::new(deployment.number("auth.cache-entries")),
             keys: Vec::new(),
+            address_keys: Vec::new(),
             keys_at: None,
             questions: BTreeMap::new(),
             silent_until: None,
@@ -102,12 +109,62 @@ impl Edge {
         let credential = Credential::parse(credential).ok_or(Refusal::Forged)?;
         self.prove(&credential, hash, deadline).await?;
         let account = credential.account;
-        let id = id(account);
-        match self.judge(account, hash, deadline).await {
+        self.let_in(account, Some(hash), id(account), deadline).await?;
+        Ok(account)
+    }
+
+    /// The key number `number` that addresses are signed with, or the newest; none where there is none of that number, or it
+    /// is not good any more. An account is asked for beside it.
+    ///
+    /// # Errors
+    /// [`Refusal::Unclear`] where nobody can say.
+    pub(crate) async fn address_key(
+        self: &Arc<Self>,
+        number: Option<u32>,
+        account: u32,
+        deadline: Instant,
+    ) -> Result<Option<AddressKey>, Refusal> {
+        let known = |state: &State| {
+            let mut newest_first = state.address_keys.iter().rev();
+            let key = newest_first.find(|(known, _)| number.is_none_or(|number| *known == number));
+            key.map(|(number, secret)| AddressKey { number: *number, secret: *secret })
+        };
+        let (key, asked) = {
+            let state = self.state();
+            (known(&state), state.keys_at.is_some_and(|keys_at| keys_at.elapsed() < KEYS_EVERY))
+        };
+        if key.is_some() {
+            return Ok(key);
+        }
+        if asked {
+            // The one after the newest may just have been made.
+            let newest = self.state().address_keys.last().map(|(newest, _)| *newest);
+            let next =
+                number.is_none_or(|number| newest.is_none_or(|newest| number == newest.wrapping_add(1)));
+            return if next { Err(Refusal::Unclear) } else { Ok(None) };
+        }
+        let answered = self.ask(account, ANSWER_WAIT, deadline).await;
+        let key = known(&self.state());
+        if key.is_some() || answered { Ok(key) } else { Err(Refusal::Unclear) }
+    }
+
+    /// Lets in the request `id` of an account, on whose behalf it was proven to be: by a credential of this hash, or by a signed
+    /// address.
+    ///
+    /// # Errors
+    /// Where the account is not good, or nobody can say.
+    pub(crate) async fn let_in(
+        self: &Arc<Self>,
+        account: u32,
+        credential: Option<blake3::Hash>,
+        id: Id,
+        deadline: Instant,
+    ) -> Result<(), Refusal> {
+        match self.judge(account, credential, deadline).await {
             Verdict::Admit { age } => {
                 let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
                 sim::node::record(Fact::Admit { account, id, age_ns });
-                Ok(account)
+                Ok(())
             }
             Verdict::Deny { revoked } => {
                 sim::node::record(Fact::Deny { account, id });
@@ -153,8 +210,13 @@ impl Edge {
     }
 
     /// What to do with a request of an account whose credential is good.
-    async fn judge(self: &Arc<Self>, account: u32, hash: blake3::Hash, deadline: Instant) -> Verdict {
-        let (fresh, stale, silent) = self.remembered(account, hash);
+    async fn judge(
+        self: &Arc<Self>,
+        account: u32,
+        credential: Option<blake3::Hash>,
+        deadline: Instant,
+    ) -> Verdict {
+        let (fresh, stale, silent) = self.remembered(account, credential);
         if fresh != Verdict::Unclear {
             return fresh;
         }
@@ -162,7 +224,7 @@ impl Edge {
         if can_wait || !silent {
             self.ask(account, if can_wait { ANSWER_WAIT } else { STALE_WAIT }, deadline).await;
         }
-        let (fresh, stale, _) = self.remembered(account, hash);
+        let (fresh, stale, _) = self.remembered(account, credential);
         if fresh != Verdict::Unclear {
             return fresh;
         }
@@ -173,13 +235,13 @@ impl Edge {
     }
 
     /// What the cache says of an account now: by itself, and where nobody can be asked; and whether nobody can.
-    fn remembered(&self, account: u32, hash: blake3::Hash) -> (Verdict, Verdict, bool) {
+    fn remembered(&self, account: u32, credential: Option<blake3::Hash>) -> (Verdict, Verdict, bool) {
         let (mut state, now) = (self.state(), Instant::now());
         let silent = state.silent_until.is_some_and(|until| now < until);
         let Some(remembered) = state.cache.get(account) else {
             return (Verdict::Unclear, Verdict::Unclear, silent);
         };
-        remembered.proven = Some(hash);
+        remembered.proven = credential.or(remembered.proven);
         (self.rules.fresh(remembered, now), self.rules.stale(remembered, now), silent)
     }
 
@@ -218,29 +280,29 @@ impl Edge {
         let answer = self.majority(account, asked_at + ANSWER_WAIT).await;
         let mut state = self.state();
         match answer {
-            Some((standing, keys)) => {
+            Some((standing, keys, address_keys)) => {
                 let proven = state.cache.get(account).and_then(|remembered| remembered.proven);
                 state.cache.put(account, Remembered { standing, asked_at, proven });
                 (state.keys, state.keys_at) = (keys, Some(Instant::now()));
+                state.address_keys = address_keys;
                 state.silent_until = None;
             }
             None => state.silent_until = Some(Instant::now() + SILENCE),
         }
     }
 
-    async fn majority(&self, account: u32, deadline: Instant) -> Option<(Standing, Vec<Public>)> {
+    async fn majority(&self, account: u32, deadline: Instant) -> Option<Said> {
         let call = |node: &Remote<_, _>| Some(node.call(Request::Look { account }, Bytes::new(), deadline));
         let mut calls: Vec<_> = self.data_plane.iter().map(call).collect();
         let mut answers = Vec::new();
         while answers.len() <= self.data_plane.len() / 2 {
             let (_, answer) =
                 timeout(deadline - Instant::now(), rpc::next_answer(&mut calls)).await.ok()??;
-            if let Ok((Response::Stands { version, standing, keys }, _)) = answer {
-                answers.push((version, standing, keys));
+            if let Ok((Response::Stands { version, standing, keys, address_keys }, _)) = answer {
+                answers.push((version, (standing, keys, address_keys)));
             }
         }
-        let newest = answers.into_iter().max_by_key(|(version, ..)| *version);
-        newest.map(|(_, standing, keys)| (standing, keys))
+        answers.into_iter().max_by_key(|(version, _)| *version).map(|(_, said)| said)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! The management plane: makes accounts and revokes them.
 //!
-//! A revocation is made once a majority of the data plane keeps it durably, since every edge asks a majority. Until then whoever
+//! An account is given out once a majority of the data plane keeps it durably: else the loss of this disk could give its number
+//! to somebody else, who would be let in by the first one's credential. A revocation is made once a majority of the data plane keeps it durably, since every edge asks a majority too. Until then whoever
 //! asked for it is told that it has begun.
 //!
 //! In the history an account's enrolment is noted before it is written, and so is that a revocation begins, without a bound: what a
@@ -18,14 +19,19 @@ use sim::history::Fact;
 use sim::net::TcpListener;
 use sim::stack::{Deployment, Process};
 use sim::task;
-use sim::time::{Instant, sleep, timeout};
+use sim::time::{Instant, sleep, timeout, wall_now};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
+/// How often in its life the age of the key for addresses is looked at, and how often at the most.
+const ADDRESS_KEY_LOOKS: u32 = 16;
+const ADDRESS_KEY_LOOK_MIN: Duration = Duration::from_secs(1);
+
 /// How long to wait before the data plane is asked again for what is lost here.
-const RESTORE_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+const RESTORE_PAUSE: Duration = Duration::from_millis(200);
 
 struct Identity {
     log: Log,
@@ -37,9 +43,12 @@ struct Identity {
 }
 
 /// How far the log has come in the data plane.
+#[derive(Default)]
 struct Spread {
     /// How much is durable at each of its nodes.
     durable: BTreeMap<String, u64>,
+    /// What waits until a majority has so much. Each has no permits, and is closed then: that wakes all who wait.
+    kept: BTreeMap<u64, Arc<Semaphore>>,
     /// Revocations that too few have yet.
     begun: BTreeMap<u32, Begun>,
     /// Those that this process has noted as made.
@@ -71,9 +80,11 @@ pub(super) async fn run(process: &Process) -> io::Result<()> {
         accounts_max: deployment.number("auth.accounts-max"),
         enrolled_within_ns: nanoseconds("auth.enrolment-bound"),
         revoked_within_ns: nanoseconds("auth.revocation-bound"),
-        spread: Mutex::new(Spread { durable, begun: BTreeMap::new(), made: BTreeSet::new() }),
+        spread: Mutex::new(Spread { durable, ..Spread::default() }),
     });
     let (failed, mut failures) = mpsc::unbounded_channel();
+    let lifetime = deployment.duration("auth.address-key-for");
+    task::spawn(renew_address_key(identity.clone(), lifetime, failed.clone()));
     let served = rpc::listen(listener, move |incoming| match incoming.request {
         Request::Since { version, follower } => {
             if let Some(follower) = follower {
@@ -132,6 +143,29 @@ async fn signer(log: &Log) -> io::Result<Signer> {
     Ok(signer)
 }
 
+/// Makes another key for addresses whenever the newest has been that for so long, until the disk fails.
+async fn renew_address_key(
+    identity: Arc<Identity>,
+    lifetime: Duration,
+    failed: mpsc::UnboundedSender<io::Error>,
+) {
+    let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let mut chance = sim::node::stream("address-key");
+    loop {
+        let (now_ns, made_ns) = (nanoseconds(wall_now()), identity.log.known().address_key_made_ns());
+        // A clock that was far ahead for a while must not keep its key for ever.
+        if made_ns.is_none_or(|made_ns| now_ns.abs_diff(made_ns) >= nanoseconds(lifetime)) {
+            let mut secret = [0; 32];
+            chance.fill(&mut secret);
+            let key = Entry::AddressKey { secret, made_ns: now_ns };
+            if let Err(error) = identity.log.writer().await.append(vec![key]).await {
+                return drop(failed.send(error));
+            }
+        }
+        sleep((lifetime / ADDRESS_KEY_LOOKS).max(ADDRESS_KEY_LOOK_MIN)).await;
+    }
+}
+
 async fn answer(
     identity: Arc<Identity>,
     incoming: Incoming<Request, Response>,
@@ -139,7 +173,7 @@ async fn answer(
 ) {
     let Incoming { request, replier, deadline, .. } = incoming;
     let answered = match request {
-        Request::Create { account, asked } => identity.create(account, asked).await,
+        Request::Create { account, asked } => identity.create(account, asked, deadline).await,
         Request::Revoke { account, credential } => identity.revoke(account, &credential, deadline).await,
         Request::Since { .. } | Request::Look { .. } => Ok(Response::NotReady),
     };
@@ -151,28 +185,50 @@ async fn answer(
 }
 
 impl Identity {
-    async fn create(&self, account: Option<u32>, asked: Option<[u8; 32]>) -> io::Result<Response> {
+    async fn create(
+        &self,
+        account: Option<u32>,
+        asked: Option<[u8; 32]>,
+        deadline: Instant,
+    ) -> io::Result<Response> {
+        let account = match self.write_account(account, asked).await? {
+            Ok(account) => account,
+            Err(refusal) => return Ok(refusal),
+        };
+        let created = self.log.known().accounts.get(&account).map(|account| account.created);
+        let Some(kept) = self.spread().keep(created.unwrap_or(0)) else { return Ok(self.created(account)) };
+        // The rest of the time is the answer's.
+        let waited = timeout((deadline - Instant::now()) * 3 / 4, kept.acquire()).await;
+        sim::sometimes!(waited.is_err(), "a new account waits for the data plane");
+        Ok(if waited.is_err() { Response::Making } else { self.created(account) })
+    }
+
+    /// Writes an account down, unless it is there; its number, or why there is none.
+    async fn write_account(
+        &self,
+        account: Option<u32>,
+        asked: Option<[u8; 32]>,
+    ) -> io::Result<Result<u32, Response>> {
         let mut writer = self.log.writer().await;
         let account = {
             let known = self.log.known();
             if let Some(same) = asked.and_then(|asked| known.asked.get(&asked).copied()) {
                 let again = account.is_none_or(|account| account == same);
-                return Ok(if again && known.standing(same) == Standing::Good {
-                    self.created(same)
-                } else {
-                    Response::Taken
-                });
+                let good = again && known.standing(same) == Standing::Good;
+                return Ok(if good { Ok(same) } else { Err(Response::Taken) });
             }
             match account {
-                Some(account) if known.accounts.contains_key(&account) => return Ok(Response::Taken),
-                _ if known.accounts.len() as u64 >= self.accounts_max => return Ok(Response::Full),
+                Some(account) if known.accounts.contains_key(&account) => return Ok(Err(Response::Taken)),
+                _ if known.accounts.len() as u64 >= self.accounts_max => {
+                    return Ok(Err(Response::Full));
+                }
                 Some(account) => account,
                 None => known.free_number(),
             }
         };
         sim::node::record(Fact::Enrol { account, within_ns: self.enrolled_within_ns });
         writer.append(vec![Entry::Create { account, asked }]).await?;
-        Ok(self.created(account))
+        Ok(Ok(account))
     }
 
     fn created(&self, account: u32) -> Response {
@@ -227,7 +283,14 @@ impl Identity {
     fn settle(&self) {
         let mut spread = self.spread();
         let version = spread.of_majority();
-        let Spread { begun, made, .. } = &mut *spread;
+        let Spread { begun, made, kept, .. } = &mut *spread;
+        kept.retain(|wanted, kept| {
+            let waits = *wanted > version;
+            if !waits {
+                kept.close();
+            }
+            waits
+        });
         begun.retain(|account, begun| {
             let waits = begun.version > version;
             if !waits && made.insert(*account) {
@@ -253,6 +316,12 @@ impl Spread {
         Some(self.begun.entry(account).or_insert_with(begin).made.clone())
     }
 
+    /// What says when a majority keeps so much; none where one does.
+    fn keep(&mut self, version: u64) -> Option<Arc<Semaphore>> {
+        let waits = self.of_majority() < version;
+        waits.then(|| self.kept.entry(version).or_insert_with(|| Arc::new(Semaphore::new(0))).clone())
+    }
+
     /// How much is durable at a majority. Where there is no data plane, everything is.
     fn of_majority(&self) -> u64 {
         let mut versions: Vec<u64> = self.durable.values().copied().collect();
@@ -269,7 +338,7 @@ mod tests {
     fn a_majority_has_what_the_one_in_the_middle_has() {
         let of_majority = |versions: &[u64]| {
             let durable = versions.iter().enumerate().map(|(node, version)| (node.to_string(), *version));
-            Spread { durable: durable.collect(), begun: BTreeMap::new(), made: BTreeSet::new() }.of_majority()
+            Spread { durable: durable.collect(), ..Spread::default() }.of_majority()
         };
         assert_eq!(of_majority(&[5, 0, 3]), 3);
         assert_eq!(of_majority(&[5, 5, 3, 0]), 3, "three of four");

@@ -2,6 +2,7 @@
 //!
 //! The version of what a node knows is how many entries it has: two nodes of the same version know the same.
 
+use super::address::{KEYS_LIVE, Secret};
 use super::token::Public;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub(super) enum Entry {
     Create { account: u32, asked: Option<[u8; 32]> },
     /// It was revoked, for good.
     Revoke { account: u32 },
+    /// Another key signs addresses from here on, made at this time of the management plane's wall clock.
+    AddressKey { secret: Secret, made_ns: u64 },
 }
 
 /// How an account stands.
@@ -42,6 +45,8 @@ pub(super) enum Standing {
 /// What the log says of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
+    /// The version that first has it.
+    pub(super) created: u64,
     /// The version that first has its revocation.
     pub(super) revoked: Option<u64>,
 }
@@ -51,6 +56,8 @@ pub(super) struct Account {
 pub(super) struct Known {
     entries: Vec<Entry>,
     pub(super) keys: Vec<Public>,
+    /// What addresses were and are signed with, and when each was made.
+    address_keys: Vec<(Secret, u64)>,
     pub(super) accounts: BTreeMap<u32, Account>,
     /// Accounts by how they were asked for.
     pub(super) asked: BTreeMap<[u8; 32], u32>,
@@ -101,13 +108,27 @@ impl Known {
         (first..=u32::MAX).chain(0..first).find(free).expect("there are fewer accounts than numbers")
     }
 
+    /// What addresses may be signed with, by number, the newest last.
+    pub(super) fn address_keys(&self) -> Vec<(u32, Secret)> {
+        let number = |place: usize| u32::try_from(place).expect("fewer keys than 2^32");
+        let retired = self.address_keys.len().saturating_sub(KEYS_LIVE);
+        let keys = self.address_keys.iter().enumerate().skip(retired);
+        keys.map(|(place, (secret, _))| (number(place), *secret)).collect()
+    }
+
+    /// When the newest of them was made; none where there is none.
+    pub(super) fn address_key_made_ns(&self) -> Option<u64> {
+        self.address_keys.last().map(|(_, made_ns)| *made_ns)
+    }
+
     fn add(&mut self, entry: Entry) {
         self.entries.push(entry.clone());
         let version = self.version();
         match entry {
             Entry::Key { public } => self.keys.push(public),
+            Entry::AddressKey { secret, made_ns } => self.address_keys.push((secret, made_ns)),
             Entry::Create { account, asked } => {
-                self.accounts.entry(account).or_insert(Account { revoked: None });
+                self.accounts.entry(account).or_insert(Account { created: version, revoked: None });
                 if let Some(asked) = asked {
                     self.asked.entry(asked).or_insert(account);
                 }
@@ -244,7 +265,7 @@ mod tests {
         known.add(Entry::Revoke { account: 7 });
         let standings = [6, 7, 8].map(|account| known.standing(account));
         assert_eq!(standings, [Standing::Unknown, Standing::Revoked, Standing::Good]);
-        assert_eq!(known.accounts[&7].revoked, Some(4), "the first time counts");
+        assert_eq!(known.accounts[&7], Account { created: 2, revoked: Some(4) }, "the first time counts");
         assert_eq!((known.version(), known.keys.len()), (5, 1));
         known.add(Entry::Create { account: 7, asked: None });
         assert_eq!(known.standing(7), Standing::Revoked, "a number is used once");

@@ -28,6 +28,11 @@ pub(crate) enum ManagementError {
     /// Another account has the number, or the key was used for another one, or for one that is revoked.
     #[error("this number or this key is another account's: choose another")]
     Taken,
+    /// An account that was begun, and that too few of the data plane keep yet.
+    #[error(
+        "the account is written down, and too little of the data plane has it yet: try again with the same key"
+    )]
+    Making,
     /// There are as many accounts as there may be.
     #[error("there is no room for another account")]
     Full,
@@ -101,6 +106,7 @@ impl Management {
 fn refusal(response: &Response) -> ManagementError {
     match response {
         Response::Taken => ManagementError::Taken,
+        Response::Making => ManagementError::Making,
         Response::Full => ManagementError::Full,
         Response::Begun => ManagementError::Begun,
         Response::Forged => ManagementError::Forged,

@@ -1,5 +1,6 @@
 //! What is said between API servers, the data plane and the management plane.
 
+use super::address::Secret;
 use super::log::{Entry, Standing};
 use super::token::Public;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub(super) enum Request {
 pub(super) enum Response {
     /// The account is there, with this credential.
     Created { account: u32, credential: String },
+    /// The account is written down, and too few of the data plane have it yet.
+    Making,
     /// Somebody else has the number.
     Taken,
     /// There are as many accounts as there may be.
@@ -38,8 +41,8 @@ pub(super) enum Response {
     NoAccount,
     /// Entries of the log, and how many it has in all.
     Entries { entries: Vec<Entry>, end: u64 },
-    /// How an account stands as of the first `version` entries, and the keys that sign credentials.
-    Stands { version: u64, standing: Standing, keys: Vec<Public> },
+    /// How an account stands as of the first `version` entries, and the keys that sign credentials and addresses.
+    Stands { version: u64, standing: Standing, keys: Vec<Public>, address_keys: Vec<(u32, Secret)> },
     /// This node cannot say: it may have lost what it knew, or is not the one to ask.
     NotReady,
 }

@@ -67,7 +67,8 @@ impl Replica {
             Request::Look { account } if self.sure.load(Ordering::Relaxed) => {
                 let known = self.log.known();
                 let standing = known.standing(*account);
-                Response::Stands { version: known.version(), standing, keys: known.keys.clone() }
+                let (keys, address_keys) = (known.keys.clone(), known.address_keys());
+                Response::Stands { version: known.version(), standing, keys, address_keys }
             }
             Request::Since { version, .. } => since(&self.log, *version),
             Request::Look { .. } | Request::Create { .. } | Request::Revoke { .. } => Response::NotReady,
