@@ -8,6 +8,7 @@
 
 mod budget;
 mod forward;
+mod metrics;
 mod pool;
 mod window;
 
@@ -132,6 +133,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
     };
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
+        .route("/metrics", get(metrics::scrape))
         .fallback(forward::forward)
         .with_state(Arc::new(balancer));
     http::serve(listener, router, sim::node::stopping()).await;

@@ -22,6 +22,11 @@ impl RetryBudget {
         Self { percent, saved_max, saved: Mutex::new(saved) }
     }
 
+    /// How many more tries could be paid for now.
+    pub(super) fn saved(&self) -> u64 {
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) / RETRY_PRICE
+    }
+
     /// Earns what one request earns.
     pub(super) fn earn(&self) {
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);

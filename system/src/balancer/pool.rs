@@ -84,6 +84,15 @@ impl Pool {
         &self.names[server]
     }
 
+    /// Of each server its name, its requests under way, and whether it is left out.
+    pub(super) fn load(&self) -> Vec<(&str, u32, bool)> {
+        let (state, now) = (self.state(), Instant::now());
+        let servers = self.names.iter().zip(&state.servers);
+        servers
+            .map(|(name, server)| (name.as_str(), server.under_way, server.sick || server.ejected(now)))
+            .collect()
+    }
+
     /// Chooses a server for a request that was `tried` at some; none where it was tried at all.
     pub(super) fn choose(self: &Arc<Self>, tried: &BTreeSet<usize>) -> Option<Chosen> {
         let now = Instant::now();

@@ -130,6 +130,59 @@ fn a_tier_that_is_full_turns_away_at_once() {
     assert_all_live(&events);
 }
 
+/// A number of `node`, as its metrics have it.
+async fn gauge(node: &str, name: &str) -> f64 {
+    let request = Request::get("/metrics").body(Full::default()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let answer = HttpClient::default().request(node, api::PORT, request, deadline).await.unwrap();
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+    samples
+        .filter(|(sample, _)| sample.starts_with(name))
+        .map(|(_, value)| value.parse::<f64>().unwrap())
+        .sum()
+}
+
+#[test]
+fn whoever_hangs_up_is_waited_for_by_nobody() {
+    // Nobody resizes anything, so that who waits would wait until the deadline.
+    let setup =
+        Setup { api: 2, worker: 0, ..whole(&[("api.deadline", "60s"), ("balancer.attempt-timeout", "50s")]) };
+    let events = run(&setup, async |_| {
+        let in_flight = async || {
+            // A scrape is itself a request.
+            let servers = gauge("api-1", "http_requests_in_flight").await
+                + gauge("api-2", "http_requests_in_flight").await
+                - 2.0;
+            (gauge("balancer-1", "balancer_requests_in_flight").await, servers)
+        };
+        // The queue takes jobs once it has a leader.
+        while gauge("api-1", "queue_jobs{stage=\"waiting\"}").await < 1.0 {
+            let http = HttpClient::default();
+            let _ = resize(&http, "first", Duration::from_secs(1)).await;
+        }
+        // More than one request a server, some of which are asked of a second one.
+        let callers: Vec<_> = (0..6)
+            .map(|number| {
+                sim::task::spawn(async move {
+                    let http = HttpClient::default();
+                    let _ = resize(&http, &format!("photo-{number}"), Duration::from_secs(40)).await;
+                })
+            })
+            .collect();
+        sleep(Duration::from_secs(3)).await;
+        let (at_balancer, at_servers) = in_flight().await;
+        assert!(at_balancer >= 6.0 && at_servers >= 6.0, "{at_balancer} {at_servers}");
+        assert!(gauge("api-1", "queue_jobs{stage=\"waiting\"}").await >= 7.0, "handed in, all of them");
+        callers.iter().for_each(|caller| caller.abort());
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(in_flight().await, (0.0, 0.0), "their calls are gone at both tiers");
+        let jobs = gauge("api-1", "queue_jobs{stage=\"waiting\"}").await;
+        assert!(jobs >= 7.0, "what the queue took stays: it has no command to take it back");
+    });
+    assert_all_live(&events);
+}
+
 #[cfg(not(live))]
 #[test]
 fn a_server_that_is_dead_costs_a_second_try_and_then_nothing() {
