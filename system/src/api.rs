@@ -8,15 +8,22 @@
 //! | `GET /v1/usage/{account}` | 200 and what the account used so far |
 //! | `GET /v1/bills/{period}/{account}` | 200 and the account's invoice |
 //! | `POST /v1/accounts` | 201, a new account and its credential |
+//! | `POST /v1/signed-addresses` | 201 and an address that needs no credential for some time |
 //! | `POST /v1/accounts/{account}/revoke` | 200: its credential is good for nothing any more |
 //! | `GET /healthz` | 200 where the process lives |
 //! | `GET /readyz` | 200 where it can take work |
 //! | `GET /metrics` | 200 and what it has answered, in OpenMetrics text |
 //!
 //! The header `Idempotency-Key` names a request; the same key is the same job, whose id it is. Without one the key is
-//! made from the picture and the options. Where there is a tier of the role `auth`, the doors to jobs, usage and bills want
-//! `Authorization: Bearer CREDENTIAL`, and show each account its own. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
-//! `{code, message, retryable, request_id}`.
+//! made from the picture and the options. `preset=thumbnail` (or `preview`, `screen`) stands for some of them. A picture has an
+//! `ETag`, and `If-None-Match` with it is answered 304. Where there is a tier of the role `auth`, the doors to jobs, usage and bills want
+//! `Authorization: Bearer CREDENTIAL`, and show each account its own, so many requests
+//! a second (429 and `Retry-After` past that). In place of a credential the doors to jobs take a signed address. `x-deadline-ms` says how long the caller waits. All else is answered in JSON:
+//! `{code, message, retryable, request_id}`. No browser is to guess what an answer is (`X-Content-Type-Options: nosniff`).
+//!
+//! Left out: addresses to fetch pictures from (what is not fetched cannot be somebody's inner network), choosing a format by
+//! `Accept`, gravity, trimming and padding, formats past JPEG, PNG and lossless WebP, animation past its first frame, SVG, HTTP/2, TLS.
+//! What is signed does not hold the picture: who has a signed `POST` may send any, on the account's bill.
 
 mod accounts;
 mod admission;
@@ -26,6 +33,8 @@ mod error;
 mod identity;
 mod jobs;
 mod metrics;
+mod quota;
+mod signed;
 
 use crate::archive::Archive;
 use crate::auth::{Edge, Management};
@@ -40,6 +49,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 pub(crate) use error::ApiError;
 use metrics::Metrics;
+use quota::Quota;
 use sim::net::TcpListener;
 use sim::stack::{Process, Setting, SettingKind};
 use std::sync::Arc;
@@ -47,12 +57,20 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// What scenarios can change about API servers, besides their first settings.
-pub(crate) const SETTINGS: &[Setting] = &[Setting {
-    name: "api.idempotency",
-    why: "whether a request that is sent again is known by its key, or done again",
-    default: "true",
-    kind: SettingKind::Flag,
-}];
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "api.idempotency",
+        why: "whether a request that is sent again is known by its key, or done again",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
+        name: "api.account-rate",
+        why: "how many requests a second one account may make of one API server; it may be a second's worth ahead; 0: as many as it wants",
+        default: "200",
+        kind: SettingKind::Number { least: 0, most: 1_000_000 },
+    },
+];
 
 /// The front door's port.
 pub const PORT: u16 = 80;
@@ -70,6 +88,10 @@ struct Server {
     /// Says whose a request is; none where everybody is let in.
     edge: Option<Arc<Edge>>,
     management: Management,
+    /// What each account may ask.
+    quota: Quota,
+    /// How long a signed address may be good.
+    address_for: Duration,
     limits: Limits,
     admission: Admission,
     /// The version that this server runs.
@@ -98,6 +120,8 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         archive: Archive::new(deployment),
         edge: Edge::new(deployment),
         management: Management::new(deployment),
+        quota: Quota::new(deployment.number("api.account-rate")),
+        address_for: deployment.duration("auth.address-key-for"),
         limits: Limits::default(),
         agent: Agent::start(&process).await,
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
@@ -118,6 +142,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/bills/{period}/{account}", get(accounts::invoice))
         .route("/v1/accounts", post(identity::create))
         .route("/v1/accounts/{account}/revoke", post(identity::revoke))
+        .route("/v1/signed-addresses", post(signed::sign))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
         .route("/metrics", get(metrics::scrape))

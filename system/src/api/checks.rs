@@ -5,7 +5,7 @@ use crate::http::DEADLINE_HEADER;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sim::time::{Instant, timeout};
@@ -80,6 +80,16 @@ pub(super) fn wait(pairs: &[(String, String)]) -> Result<Duration, ApiError> {
         }
         _ => Err(bad_request("the only option here is `wait`, once")),
     }
+}
+
+/// Whether the caller says by `If-None-Match` that it has what `tag` is of (RFC 9110, 13.1.2: any of a list, or `*`; weak tags
+/// compare like strong ones).
+pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    lists
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// How many bytes the body may turn out to have.

@@ -55,7 +55,8 @@ impl Server {
     /// Finds out whose a request is, and lets it in.
     ///
     /// # Errors
-    /// 401 without a credential that is known to be good, 403 with one that was revoked, 503 where nobody can say.
+    /// 401 without a credential that is known to be good, 403 with one that was revoked, 429 where the account asks for too
+    /// much, 503 where nobody can say.
     pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -64,9 +65,16 @@ impl Server {
     ) -> Result<Caller, ApiError> {
         let Some(edge) = &self.edge else { return Ok(Caller::Anybody) };
         let credential = credential(headers)?;
-        let name = key.map_or_else(|| self.name_request(), str::to_owned);
+        let name = self.name_of(key);
         let admitted = edge.admit(credential, |account| Caller::Account(account).id(&name), deadline).await;
-        Ok(Caller::Account(admitted?))
+        let account = admitted?;
+        self.quota.take(account)?;
+        Ok(Caller::Account(account))
+    }
+
+    /// What a request is called: by its key, or by a name of its own.
+    pub(super) fn name_of(&self, key: Option<&str>) -> String {
+        key.map_or_else(|| self.name_request(), str::to_owned)
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Seconds that a caller is asked to wait before it tries an overloaded server again.
+/// Seconds that a caller is asked to wait before it tries an overloaded server again, where nobody knows better.
 const RETRY_AFTER_S: u32 = 1;
 
 /// An answer that is no success.
@@ -17,13 +17,15 @@ pub(crate) struct ApiError {
     message: String,
     retryable: bool,
     request_id: String,
+    retry_after_s: u32,
 }
 
 impl ApiError {
     /// An error that is worth another try where its status says so.
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let retryable = matches!(status.as_u16(), 408 | 429 | 500..);
-        Self { status, code: code.to_owned(), message: message.into(), retryable, request_id: String::new() }
+        let (code, message, request_id) = (code.to_owned(), message.into(), String::new());
+        Self { status, code, message, retryable, request_id, retry_after_s: RETRY_AFTER_S }
     }
 
     /// A refusal that a worker wrote down: its status is one of ours.
@@ -48,6 +50,11 @@ impl ApiError {
     /// The same, said to be worth another try.
     pub(super) fn passing(self) -> Self {
         Self { retryable: true, ..self }
+    }
+
+    /// The same, worth another try after so many seconds.
+    pub(super) fn again_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: seconds, ..self }
     }
 
     /// Says which request it answers.
@@ -88,9 +95,11 @@ impl IntoResponse for ApiError {
         });
         let mut response = (self.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
+        // The message quotes what was asked.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let asks_back = self.retryable && self.status == StatusCode::UNAUTHORIZED;
         if asks_back || matches!(self.status.as_u16(), 429 | 503) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,9 +1,10 @@
 //! The doors to the queue: a picture now, or a job and its result.
 
 use super::Server;
-use super::checks::{self, Pairs};
+use super::checks;
 use super::credentials::Caller;
 use super::error::ApiError;
+use super::signed::Target;
 use crate::config::{Met, Work};
 use crate::queue::{JobStatus, NewJob, QueueError};
 use crate::resize::{Request, inspect};
@@ -25,14 +26,14 @@ const READY_WAIT: Duration = Duration::from_secs(1);
 /// `POST /v1/resize`: the picture itself.
 pub(super) async fn resize(
     State(server): State<Arc<Server>>,
-    pairs: Pairs,
+    target: Target,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, key| {
-            let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
-            let key = server.enqueue(caller, pairs, key, body, deadline).await?;
+            let (caller, options) = server.caller(target, &headers, key.as_deref(), deadline).await?;
+            let key = server.enqueue(caller, options?, key, body, deadline).await?;
             loop {
                 let left = deadline - Instant::now();
                 match server.queue.status(&caller.key(&key), left, deadline).await? {
@@ -51,14 +52,14 @@ pub(super) async fn resize(
 /// `POST /v1/jobs`: the promise that it will be done.
 pub(super) async fn create(
     State(server): State<Arc<Server>>,
-    pairs: Pairs,
+    target: Target,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, key| {
-            let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
-            let key = server.enqueue(caller, pairs, key, body, deadline).await?;
+            let (caller, options) = server.caller(target, &headers, key.as_deref(), deadline).await?;
+            let key = server.enqueue(caller, options?, key, body, deadline).await?;
             let location = [(header::LOCATION, format!("/v1/jobs/{key}"))];
             Ok((StatusCode::ACCEPTED, location, axum::Json(json!({ "id": key }))).into_response())
         })
@@ -69,13 +70,13 @@ pub(super) async fn create(
 pub(super) async fn read(
     State(server): State<Arc<Server>>,
     path: Result<Path<String>, PathRejection>,
-    pairs: Pairs,
+    target: Target,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     server
         .answer(&headers, async |deadline, _| {
             let path = path.map(|Path(key)| key);
-            let caller = server.authenticate(&headers, path.as_deref().ok(), deadline).await?;
+            let (caller, options) = server.caller(target, &headers, path.as_deref().ok(), deadline).await?;
             let key = path.map_err(|_| no_such_job())?;
             server.meet("").await?;
             if !checks::is_key(&key) {
@@ -83,9 +84,15 @@ pub(super) async fn read(
             }
             // Half of the time is for the answer.
             let most = (deadline - Instant::now()) / 2;
-            let wait = checks::wait(&checks::pairs(pairs)?)?.min(most);
+            let wait = checks::wait(&options?)?.min(most);
             let status = server.queue.status(&caller.key(&key), wait, deadline).await?;
-            server.ended(&key, status.ok_or_else(no_such_job)?, deadline).await
+            let status = status.ok_or_else(no_such_job)?;
+            match &status {
+                JobStatus::Done { output, .. } if checks::has(&headers, &tag(*output)) => {
+                    Ok(not_modified(*output))
+                }
+                _ => server.ended(&key, status, deadline).await,
+            }
         })
         .await
 }
@@ -158,12 +165,12 @@ impl Server {
     async fn enqueue(
         &self,
         caller: Caller,
-        pairs: Pairs,
+        options: Vec<(String, String)>,
         key: Option<String>,
         body: Body,
         deadline: Instant,
     ) -> Result<String, ApiError> {
-        let request = Request::parse(checks::pairs(pairs)?)?;
+        let request = Request::parse(options)?;
         let bytes_max = self.limits.input_bytes_max;
         let _admitted = self.admission.admit(checks::body_bytes(&body, bytes_max)?)?;
         let body = checks::body(body, bytes_max, deadline).await?;
@@ -187,17 +194,24 @@ impl Server {
             JobStatus::Running => Ok(not_yet(key, "running")),
             JobStatus::Done { content_type, output } => {
                 let bytes = self.queue.output(output, deadline).await?;
-                let headers = [
-                    (header::CONTENT_TYPE, content_type),
-                    (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-                    (header::ETAG, format!("\"{output}\"")),
-                ];
+                let headers = [(header::CONTENT_TYPE, content_type), (header::ETAG, tag(output))];
                 Ok((headers, bytes).into_response())
             }
             JobStatus::Refused { status, code, message } => Err(ApiError::refused(status, &code, &message)),
             JobStatus::Quarantined { reason } => Err(ApiError::quarantined(&reason)),
         }
     }
+}
+
+/// The entity tag of a picture: the hash of its bytes. They are the pure function of an input and of canonical options, so that the
+/// same of both has the same tag; and a tag of the bytes themselves is a strong one.
+fn tag(output: Digest) -> String {
+    format!("\"{output}\"")
+}
+
+/// The caller has it already.
+fn not_modified(output: Digest) -> Response {
+    (StatusCode::NOT_MODIFIED, [(header::ETAG, tag(output))]).into_response()
 }
 
 fn not_yet(key: &str, status: &str) -> Response {

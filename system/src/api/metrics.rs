@@ -6,7 +6,7 @@
 use super::Server;
 use super::error::ApiError;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sim::time::Instant;
@@ -62,13 +62,14 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Counts every answer, whichever door gives it.
+/// Counts every answer, whichever door gives it, and has no browser guess what it is.
 pub(super) async fn measure(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let door = request.extensions().get::<MatchedPath>();
     let door = door.map_or(NO_DOOR, |path| path.as_str()).to_owned();
     let begun = Instant::now();
     let in_flight = server.metrics.begin();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     drop(in_flight);
     server.metrics.counted(|counted| counted.add(door, response.status().as_u16(), begun.elapsed()));
     response

@@ -3,7 +3,7 @@ use super::limits::SIDE_PX_MAX;
 use super::{InputFormat, ResizeError};
 
 const QUALITY_DEFAULT: u8 = 80;
-const OPTIONS: &str = "`w`, `h`, `fit`, `fmt`, `q`";
+const OPTIONS: &str = "`preset`, `w`, `h`, `fit`, `fmt`, `q`";
 
 /// How the picture is fitted to the sides that were asked for. A side that was not given follows from the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -43,6 +43,21 @@ pub enum OutputFormat {
     /// WebP, lossless.
     WebP,
 }
+
+/// Options under one name. An option that is given beside it takes the place of the preset's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Preset {
+    name: &'static str,
+    width: u32,
+    height: u32,
+    fit: Fit,
+}
+
+const PRESETS: [Preset; 3] = [
+    Preset { name: "thumbnail", width: 160, height: 160, fit: Fit::Cover },
+    Preset { name: "preview", width: 640, height: 640, fit: Fit::ScaleDown },
+    Preset { name: "screen", width: 1920, height: 1920, fit: Fit::ScaleDown },
+];
 
 const FORMATS: [Option<OutputFormat>; 4] =
     [None, Some(OutputFormat::Jpeg), Some(OutputFormat::Png), Some(OutputFormat::WebP)];
@@ -109,8 +124,10 @@ impl Default for Request {
 
 impl Request {
     /// Parses the pairs of a query string, already percent-decoded: `w` and `h` in pixels, `fit`, `fmt` and `q` (1 to 100,
-    /// for JPEG). The long names `width`, `height`, `format`, `quality` mean the same. An option given twice is refused,
-    /// so that no two readers of one address can disagree about it.
+    /// for JPEG). The long names `width`, `height`, `format`, `quality` mean the same. `preset` stands for some of them:
+    /// `thumbnail` for `w=160&h=160&fit=cover`, `preview` and `screen` for a box of 640 and of 1920 pixels and
+    /// `fit=scale-down`; what is given beside it counts instead of its own. An option given twice is refused, so that no
+    /// two readers of one address can disagree about it.
     ///
     /// # Errors
     /// [`ResizeError::BadOption`], naming what was typed and what may be.
@@ -118,6 +135,7 @@ impl Request {
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, ResizeError> {
         let (mut width, mut height, mut fit, mut format, mut quality) = (None, None, None, None, None);
+        let mut preset = None;
         for (key, value) in pairs {
             let (key, value) = (key.as_ref(), value.as_ref());
             match key {
@@ -126,6 +144,7 @@ impl Request {
                 "fit" => set_once(&mut fit, key, choice(key, value, &Fit::ALL, |fit| fit.name())?)?,
                 "fmt" | "format" => set_once(&mut format, key, parse_format(key, value)?)?,
                 "q" | "quality" => set_once(&mut quality, key, number(key, value, 100)?)?,
+                "preset" => set_once(&mut preset, key, choice(key, value, &PRESETS, |preset| preset.name)?)?,
                 _ => {
                     return Err(bad(format!(
                         "unknown option `{}`: the options are {OPTIONS}",
@@ -135,7 +154,13 @@ impl Request {
             }
         }
         let quality = quality.map_or(QUALITY_DEFAULT, |quality| u8::try_from(quality).expect("at most 100"));
-        let request = Self { width, height, fit: fit.unwrap_or_default(), format: format.flatten(), quality };
+        let request = Self {
+            width: width.or(preset.map(|preset| preset.width)),
+            height: height.or(preset.map(|preset| preset.height)),
+            fit: fit.or(preset.map(|preset| preset.fit)).unwrap_or_default(),
+            format: format.flatten(),
+            quality,
+        };
         Ok(request.normalised())
     }
 

@@ -197,7 +197,8 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
     sim::world::run(&plan, stack, Some(sink), Vec::new()).unwrap();
     let events: Vec<_> = sim::history::read(&history.lock().unwrap()).unwrap().map(Result::unwrap).collect();
     if through.try_recv().is_err() {
-        panic!("the body did not come to its end: {:?}", tail(&events));
+        let fell = pick(&events, |_, fact| matches!(fact, Fact::Panic { .. }).then(|| format!("{fact:?}")));
+        panic!("the body did not come to its end: {fell:?} {:?}", tail(&events));
     }
     events
 }

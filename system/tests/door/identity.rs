@@ -13,30 +13,35 @@ use system::api;
 use system::http::HttpClient;
 use system::resize::{SampleKind, sample_image};
 
-fn whole(settings: &[(&str, &str)]) -> Setup {
+pub(crate) fn whole(settings: &[(&str, &str)]) -> Setup {
     let settings: BTreeMap<_, _> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Setup { api: 2, queue: 3, worker: 1, auth: 3, identity: 1, settings, ..Setup::alone() }
 }
 
 /// A request: method, address, headers, body.
-struct Ask<'a>(&'a str, &'a str, Vec<(&'a str, String)>, Bytes);
+pub(crate) struct Ask<'a>(
+    pub(crate) &'a str,
+    pub(crate) &'a str,
+    pub(crate) Vec<(&'a str, String)>,
+    pub(crate) Bytes,
+);
 
-fn get<'a>(path: &'a str, credential: &str) -> Ask<'a> {
+pub(crate) fn get<'a>(path: &'a str, credential: &str) -> Ask<'a> {
     Ask("GET", path, vec![("authorization", format!("Bearer {credential}"))], Bytes::new())
 }
 
-fn post<'a>(path: &'a str, credential: &str, body: impl Into<Bytes>) -> Ask<'a> {
+pub(crate) fn post<'a>(path: &'a str, credential: &str, body: impl Into<Bytes>) -> Ask<'a> {
     Ask("POST", path, vec![("authorization", format!("Bearer {credential}"))], body.into())
 }
 
-fn create<'a>(body: &'static str, key: &[&str]) -> Ask<'a> {
+pub(crate) fn create<'a>(body: &'static str, key: &[&str]) -> Ask<'a> {
     let keys = key.iter().map(|key| ("idempotency-key", (*key).to_owned())).collect();
     Ask("POST", "/v1/accounts", keys, Bytes::from(body))
 }
 
 impl Ask<'_> {
-    async fn of(self, server: &str) -> Response<Bytes> {
+    pub(crate) async fn of(self, server: &str) -> Response<Bytes> {
         let mut request = Request::builder().method(self.0).uri(self.1);
         for (name, value) in self.2 {
             request = request.header(name, value);
@@ -47,12 +52,12 @@ impl Ask<'_> {
     }
 }
 
-fn status(answer: &Response<Bytes>) -> u16 {
+pub(crate) fn status(answer: &Response<Bytes>) -> u16 {
     answer.status().as_u16()
 }
 
 /// Status and code of an error, having checked what every error has.
-fn error_of(answer: &Response<Bytes>) -> (u16, String) {
+pub(crate) fn error_of(answer: &Response<Bytes>) -> (u16, String) {
     let error: Value = serde_json::from_slice(answer.body()).unwrap();
     let fields: Vec<_> = error.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["code", "message", "request_id", "retryable"]);
@@ -62,7 +67,7 @@ fn error_of(answer: &Response<Bytes>) -> (u16, String) {
 }
 
 /// A new account and its credential, once the management plane answers.
-async fn account(body: &'static str) -> (u64, String) {
+pub(crate) async fn account(body: &'static str) -> (u64, String) {
     for _ in 0..100 {
         let answer = create(body, &[]).of("api-1").await;
         if status(&answer) == 201 {
@@ -77,7 +82,7 @@ async fn account(body: &'static str) -> (u64, String) {
 }
 
 /// Waits until `server` lets `credential` in.
-async fn known(server: &str, credential: &str) {
+pub(crate) async fn known(server: &str, credential: &str) {
     let begun = Instant::now();
     while status(&get("/v1/jobs/none", credential).of(server).await) != 404 {
         assert!(begun.elapsed() < Duration::from_secs(10), "a new user waits a few seconds");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bytes;
+mod doors;
 mod harness;
 mod http;
 mod identity;

@@ -123,7 +123,7 @@ proptest! {
 
     #[test]
     fn no_options_make_the_parser_panic(
-        pairs in prop::collection::vec(("w|h|fit|fmt|q|width|.{0,9}", "[0-9]{0,12}|-1|contain|png|.{0,60}"), 0..6),
+        pairs in prop::collection::vec(("preset|w|h|fit|fmt|q|width|.{0,9}", "[0-9]{0,12}|-1|contain|thumbnail|png|.{0,60}"), 0..6),
     ) {
         if let Err(refusal) = Request::parse(pairs) {
             prop_assert_eq!(refusal.status(), 400);
@@ -175,7 +175,10 @@ fn check_size(
 #[test]
 fn refused_options_say_what_was_typed_and_what_may_be() {
     let text = |pairs: &[(&str, &str)]| Request::parse(pairs.iter().copied()).unwrap_err().to_string();
-    assert_eq!(text(&[("x", "1")]), "unknown option `x`: the options are `w`, `h`, `fit`, `fmt`, `q`");
+    assert_eq!(
+        text(&[("x", "1")]),
+        "unknown option `x`: the options are `preset`, `w`, `h`, `fit`, `fmt`, `q`"
+    );
     assert_eq!(text(&[("w", "0")]), "`w=0` is out of range: a whole number from 1 to 8192 is needed");
     assert_eq!(text(&[("q", "101")]), "`q=101` is out of range: a whole number from 1 to 100 is needed");
     assert_eq!(text(&[("h", "+5")]), "`h=+5` is out of range: a whole number from 1 to 8192 is needed");
@@ -187,6 +190,14 @@ fn refused_options_say_what_was_typed_and_what_may_be() {
     assert_eq!(
         text(&[("fmt", "avif")]),
         "`fmt=avif` is unknown: the choices are `same`, `jpeg`, `png`, `webp`"
+    );
+    assert_eq!(
+        text(&[("preset", "poster")]),
+        "`preset=poster` is unknown: the choices are `thumbnail`, `preview`, `screen`"
+    );
+    assert_eq!(
+        text(&[("preset", "screen"), ("preset", "screen")]),
+        "option `preset` is given twice: give it once"
     );
 }
 
@@ -202,6 +213,16 @@ fn requests_for_the_same_work_have_one_canonical_form() {
         canonical(&[("fmt", "png"), ("q", "3")]),
         canonical(&[("fmt", "png")]),
         "quality is nothing to PNG"
+    );
+    assert_eq!(
+        canonical(&[("preset", "thumbnail")]),
+        canonical(&[("w", "160"), ("h", "160"), ("fit", "cover")]),
+        "a preset is what it stands for"
+    );
+    assert_eq!(
+        canonical(&[("w", "320"), ("preset", "preview"), ("fmt", "png")]),
+        canonical(&[("w", "320"), ("h", "640"), ("fit", "scale-down"), ("fmt", "png")]),
+        "what is given beside it counts"
     );
 }
 
