@@ -52,10 +52,12 @@ pub enum Keepers {
     Ledger,
     /// Those that hold the values of a store.
     Store,
+    /// Those that keep copies of what is archived.
+    Archive,
 }
 
 impl Keepers {
-    const ALL: [Self; 4] = [Self::Queue, Self::Replicas, Self::Ledger, Self::Store];
+    const ALL: [Self; 5] = [Self::Queue, Self::Replicas, Self::Ledger, Self::Store, Self::Archive];
 
     /// Whether only a keeper says so.
     fn says(self, fact: &Fact) -> bool {
@@ -69,6 +71,7 @@ impl Keepers {
             ),
             Self::Ledger => matches!(fact, Fact::Count { .. }),
             Self::Store => matches!(fact, Fact::Hold { .. }),
+            Self::Archive => matches!(fact, Fact::Archive { .. } | Fact::Inventory { .. }),
         }
     }
 
@@ -84,6 +87,7 @@ impl fmt::Display for Keepers {
             Self::Replicas => "the replicas",
             Self::Ledger => "the ledger's nodes",
             Self::Store => "the store's nodes",
+            Self::Archive => "the archive's nodes",
         })
     }
 }

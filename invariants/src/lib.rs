@@ -57,7 +57,9 @@
 
 pub mod access;
 pub mod agreement;
+pub mod archive;
 mod bounds;
+pub mod config;
 pub mod delivery;
 mod ids;
 pub mod leases;
@@ -130,12 +132,14 @@ pub const LAWS: &[Law] = &[
     recovers::LAW,
     processes::LAW,
     ledger::LAW,
+    archive::LAW,
     store::LAW,
     leases::MUTEX,
     leases::FENCING,
     access::REVOCATION,
     access::ENROLMENT,
     rollout::LAW,
+    config::LAW,
     service::SERVICE,
     service::RESILIENCE,
 ];

@@ -88,8 +88,11 @@ impl Store {
     }
 
     fn change(&mut self, event: &Event, id: Id, key: &str, value: Option<Digest>, over: &[Digest]) {
-        let change = Change { id, value, over: over.to_vec(), kept: false, event: event.clone() };
-        self.keys.entry(key.to_owned()).or_default().changes.push(change);
+        let changes = &mut self.keys.entry(key.to_owned()).or_default().changes;
+        // Who tries again says the same again.
+        if !changes.iter().any(|change| change.id == id && change.value == value) {
+            changes.push(Change { id, value, over: over.to_vec(), kept: false, event: event.clone() });
+        }
         self.operations.insert(id, Operation::Change { key: key.to_owned(), value });
     }
 
@@ -143,8 +146,19 @@ impl Store {
     }
 
     /// All is healed and quiet.
-    fn settle(&mut self, at_ns: u64) {
+    fn settle(&mut self, event: &Event) {
+        let at_ns = event.at_ns;
         let keys = std::mem::take(&mut self.keys);
+        let anybody_says = keys.values().any(|state| !state.holds.is_empty());
+        for (key, state) in keys.iter().filter(|(_, state)| anybody_says && state.holds.is_empty()) {
+            let gone = state.replaced(state.changes.iter());
+            for change in state.changes.iter().filter(|change| change.kept) {
+                if let Some(value) = change.value.filter(|value| !gone.contains(value)) {
+                    let message = format!("nobody speaks of `{key}`, under which {value} was kept");
+                    self.add(at_ns, "forgotten", Some(change.id), message, &[&change.event, event]);
+                }
+            }
+        }
         for (key, state) in keys.iter().filter(|(_, state)| !state.holds.is_empty()) {
             let (first, said) = state.holds.values().next().expect("it is not empty");
             if let Some((_, other)) = state.holds.values().find(|(values, _)| values != first) {
@@ -196,7 +210,7 @@ impl Invariant for Store {
             Fact::Found { id, values } => self.found(event, *id, values),
             Fact::Hold { key, values } => self.hold(event, key, values),
             Fact::Healed {} => self.healed = true,
-            Fact::Drained {} => self.settle(event.at_ns),
+            Fact::Drained {} => self.settle(event),
             _ => {}
         }
     }

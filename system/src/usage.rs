@@ -176,6 +176,10 @@ async fn answer(node: Arc<repair::Node>, incoming: Incoming<Request, Response>) 
         Request::Keys { from, ranges } => Response::Keys(node.keys(from, &ranges)),
         Request::Total { account } => Response::Parts(node.store.parts(account)),
         Request::Ended { from_ns, until_ns } => Response::Keys(node.store.ended(&(from_ns..until_ns))),
+        Request::Tell(keys) => {
+            node.store.tell(&keys);
+            Response::Stored
+        }
         Request::Accounts => {
             let (accounts, last_ended_ns) = node.store.accounts();
             Response::Accounts { accounts, last_ended_ns, settled: node.is_settled() }

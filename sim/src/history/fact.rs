@@ -293,7 +293,45 @@ facts! {
         amount: u64
     }
 
-    /// A client asked a store to write.
+    /// A node of an archive keeps a copy of an object, durably. Whoever repeats it says the same again.
+    Archive = 54 "archive" {
+        /// The object's name.
+        object: String,
+        /// Digest of its content.
+        content: Digest
+    }
+    /// Somebody was told that an object is archived: kept by a majority of the archive's nodes, as it is, for good.
+    Archived = 55 "archived" {
+        /// The object's name.
+        object: String,
+        /// Digest of its content.
+        content: Digest
+    }
+    /// Somebody asks an archive for an object.
+    Recall = 56 "recall" {
+        /// The object's name.
+        object: String,
+        /// The question's number among this node's.
+        question: u64
+    }
+    /// The answer; a question without this was not answered.
+    Restore = 57 "restore" {
+        /// The object's name.
+        object: String,
+        /// The question.
+        question: u64,
+        /// Digest of the object's content; none where there is no such object.
+        content: Vec<Digest>
+    }
+    /// A node of an archive read what it has of an object, once all is healed and quiet.
+    Inventory = 58 "inventory" {
+        /// The object's name.
+        object: String,
+        /// Digest of its copy's content; none where it has no copy that is whole.
+        content: Vec<Digest>
+    }
+
+    /// A client asked a store to write. Whoever repeats it says the same again.
     Write = 60 "write" {
         /// The operation.
         id: Id,
@@ -334,7 +372,8 @@ facts! {
         /// The values.
         values: Vec<Digest>
     }
-    /// A replica of a store says what it holds under a key, once all is healed and quiet.
+    /// A replica of a store says what it holds under a key that it owns, once all is healed and quiet; one that does so
+    /// for one key does so for all.
     Hold = 64 "hold" {
         /// The key.
         key: String,
@@ -406,6 +445,12 @@ facts! {
     }
     /// A node began to run a version.
     Adopt = 91 "adopt" {
+        /// The version.
+        version: u64
+    }
+    /// Somebody pushes a version that no node may run: what validation is for. Said before any node can have it, out of
+    /// what is known of it where it is made, not by validating it.
+    Invalid = 93 "invalid" {
         /// The version.
         version: u64
     }

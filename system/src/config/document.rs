@@ -35,6 +35,13 @@ impl Document {
         }
     }
 
+    /// Whether what operators push is invalid, by what went into its making: what [`Document::validate`] must find.
+    pub(super) fn pushed_is_invalid(deployment: &Deployment) -> bool {
+        let is = |name, value| deployment.setting(name) == value;
+        let always_wrong = is("push.effect", "wrong") && is("push.trigger", "always");
+        is("push.content", "invalid") || is("push.content", "defective") && always_wrong
+    }
+
     /// What makes it one that no node can run, in words.
     pub(super) fn validate(&self) -> Result<(), &'static str> {
         if self.in_flight_max == 0 {

@@ -22,6 +22,7 @@ const STEP: Duration = Duration::from_secs(1);
 struct Service {
     rollout: Mutex<Rollout>,
     pushed: Document,
+    pushed_is_invalid: bool,
 }
 
 /// Runs the config service until its process ends.
@@ -40,7 +41,8 @@ pub async fn serve(process: Process) -> io::Result<()> {
     let listener = TcpListener::bind(PORT).await?;
     let rollout = Rollout::new(rules, nodes, load().await?, Instant::now());
     let pushed = Document::pushed(deployment);
-    let service = Arc::new(Service { rollout: Mutex::new(rollout), pushed });
+    let pushed_is_invalid = Document::pushed_is_invalid(deployment);
+    let service = Arc::new(Service { rollout: Mutex::new(rollout), pushed, pushed_is_invalid });
     let push_at = deployment.duration("push.at");
     let router = Router::new().route("/v1/follow", post(follow)).with_state(service.clone());
     let driven = sim::task::spawn(async move { service.drive(push_at, &role).await });
@@ -87,6 +89,9 @@ impl Service {
         let version = self.pushed.version;
         match step {
             Step::Opened(percent) => {
+                if self.pushed_is_invalid {
+                    sim::node::record(Fact::Invalid { version });
+                }
                 sim::node::record(Fact::Stage { version, role: role.to_owned(), percent });
             }
             Step::Condemned(why) => {

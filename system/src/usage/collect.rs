@@ -3,8 +3,9 @@
 use super::in_ledgers;
 use super::protocol::{Key, Request, Response};
 use super::repair::Node;
+use super::store::digest_of;
 use crate::queue::{Batch, QueueClient};
-use sim::history::Fact;
+use sim::history::{Fact, Id};
 use sim::rng::Stream;
 use sim::stack::Deployment;
 use sim::time::{Instant, sleep};
@@ -46,6 +47,10 @@ pub(super) async fn run(node: Arc<Node>, deployment: Arc<Deployment>) {
 async fn store(node: &Node, batch: &Batch, chance: &mut Stream) -> bool {
     let attempt = if node.settings.idempotent { 0 } else { chance.next_u64() | 1 };
     let key = Key { number: batch.number, attempt };
+    // As a client of the store the node is numbered from the top, where no customer is.
+    let write = Id(Id::new(u32::MAX - node.place(), 0).0 | key.number & u64::from(u32::MAX));
+    let (name, value) = (key.to_string(), digest_of(&batch.lines));
+    sim::node::record(Fact::Write { id: write, key: name, value, over: Vec::new() });
     let ranking = node.ring.ranking(key);
     let (owners, others) = ranking.split_at(node.settings.copies);
     let mut spare = others.iter();
@@ -70,6 +75,7 @@ async fn store(node: &Node, batch: &Batch, chance: &mut Stream) -> bool {
     if kept < node.settings.write_acks {
         return false;
     }
+    sim::node::record(Fact::Written { id: write });
     let start = batch.number.wrapping_mul(node.settings.batch_lines).wrapping_add(attempt);
     for (line, place) in batch.lines.iter().zip(0_u64..) {
         for (ledger, amount) in in_ledgers(line.amounts) {

@@ -3,6 +3,7 @@
 use crate::queue::{Amounts, Line};
 use serde::{Deserialize, Serialize};
 use sim::history::Digest;
+use std::fmt;
 
 /// A batch's name: equal names, equal content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -11,6 +12,15 @@ pub struct Key {
     pub number: u64,
     /// 0; where batches are not to be known again, a number that nobody else draws.
     pub attempt: u64,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.attempt {
+            0 => write!(formatter, "batch-{}", self.number),
+            attempt => write!(formatter, "batch-{}-attempt-{attempt}", self.number),
+        }
+    }
 }
 
 /// A batch and its name.
@@ -63,6 +73,8 @@ pub(super) enum Request {
         /// Until, this moment left out.
         until_ns: u64,
     },
+    /// Say, for whoever reads the history, what is here of these batches, which the node owns.
+    Tell(Vec<Key>),
     /// Which accounts are there, and is anything left to do?
     Accounts,
 }
@@ -70,7 +82,7 @@ pub(super) enum Request {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Response {
-    /// It is durable.
+    /// It is durable, or done.
     Stored,
     /// The batches, of those that are there.
     Batches(Vec<Named>),

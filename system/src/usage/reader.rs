@@ -110,6 +110,27 @@ impl UsageReader {
         Ok(Some(all))
     }
 
+    /// Has every owner of every batch say that it holds it, or does not.
+    ///
+    /// # Errors
+    /// Where a node does not answer until the deadline.
+    pub(crate) async fn tell(&self, deadline: Instant) -> Result<(), UsageError> {
+        let asked = Request::Ended { from_ns: 0, until_ns: u64::MAX };
+        let mut keys = BTreeSet::new();
+        for (_, response) in self.ask_all(&asked, self.remotes.len(), deadline).await? {
+            let Response::Keys(more) = response else { continue };
+            keys.extend(more);
+        }
+        for (place, remote) in self.remotes.iter().enumerate() {
+            let own = keys.iter().filter(|key| self.ring.owners(**key).contains(&place)).copied().collect();
+            let call = remote.call(Request::Tell(own), Bytes::new(), deadline);
+            if !matches!(timeout(deadline - Instant::now(), call).await, Ok(Ok((Response::Stored, _)))) {
+                return Err(UsageError::TooFew { answered: place, needed: self.remotes.len() });
+            }
+        }
+        Ok(())
+    }
+
     /// The batches with uses that ended in this time of the queue, each with a node that has it. All of them, where the
     /// queue says that the store was given all and R + W > N.
     ///

@@ -141,7 +141,7 @@ impl Node {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self) -> u32 {
+    pub(super) fn place(&self) -> u32 {
         u32::try_from(self.me).expect("a deployment has fewer than 2^32 nodes")
     }
 }

@@ -5,7 +5,7 @@ use crate::queue::{Amounts, Line};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use sim::fs::{self, File};
-use sim::history::Digest;
+use sim::history::{Digest, Fact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
@@ -141,6 +141,16 @@ impl Store {
         held.iter().filter(|(_, held)| has(held)).map(|(key, _)| *key).collect()
     }
 
+    /// Says what this node holds of these batches as their owner.
+    pub(super) fn tell(&self, keys: &[Key]) {
+        let held = self.lock();
+        for key in keys {
+            let own = held.get(key).filter(|held| held.hint.is_none());
+            let values = own.map(|held| held.digest).into_iter().collect();
+            sim::node::record(Fact::Hold { key: key.to_string(), values });
+        }
+    }
+
     /// Calls `see` with each batch that is not held for somebody else, in order.
     pub(super) fn each_own(&self, mut see: impl FnMut(Key, &Held)) {
         self.lock().iter().filter(|(_, held)| held.hint.is_none()).for_each(|(key, held)| see(*key, held));
@@ -165,13 +175,18 @@ impl Log {
 fn apply(held: &mut BTreeMap<Key, Held>, record: Record) {
     match record {
         Record::Hold { key, lines, hint } => {
-            let bytes = postcard::to_allocvec(&lines).expect("lines have no types that postcard lacks");
-            held.insert(key, Held { lines, hint, digest: Digest::of(&bytes) });
+            let digest = digest_of(&lines);
+            held.insert(key, Held { lines, hint, digest });
         }
         Record::Give { key } => {
             held.remove(&key);
         }
     }
+}
+
+/// The digest of a batch's uses.
+pub(super) fn digest_of(lines: &[Line]) -> Digest {
+    Digest::of(&postcard::to_allocvec(lines).expect("lines have no types that postcard lacks"))
 }
 
 fn write_record(record: &Record) -> Bytes {

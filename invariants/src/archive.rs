@@ -1,0 +1,179 @@
+//! `archive`: what was put away for good is there, whole and unchanged, whenever somebody asks.
+
+use crate::names::Names;
+use crate::verdict::Violations;
+use crate::{Bound, Invariant, Keepers, Law, Outcome};
+use sim::history::{Digest, Event, Fact, NodeIndex};
+use sim::plan::Plan;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Written once, kept by several, read back as it was.
+pub const LAW: Law = Law {
+    name: "archive",
+    sentence: "what is archived is kept by a majority of the archive's nodes before anybody is told so, has one content \
+               for good, is never said to be absent, and in the end is whole on every node",
+    needs: "an object that is archived",
+    survives: &[Bound::Disks { of: Keepers::Archive, most: 1 }],
+    make: |plan| Box::new(Archive::new(plan)),
+};
+
+/// The law at work.
+struct Archive {
+    names: Names,
+    roles: Vec<String>,
+    objects: BTreeMap<String, Object>,
+    violations: Violations,
+    archived: u64,
+    healed: bool,
+}
+
+#[derive(Default)]
+struct Object {
+    /// By content: the nodes that ever kept a copy, each with the event.
+    copies: BTreeMap<Digest, BTreeMap<NodeIndex, Event>>,
+    /// The content that somebody was told is archived.
+    archived: Option<(Digest, Event)>,
+    /// Questions under way, and whether the object was archived when they were asked.
+    asked: BTreeMap<(NodeIndex, u64), bool>,
+    /// What nodes last said that they have, once all was healed.
+    inventory: BTreeMap<NodeIndex, (Option<Digest>, Event)>,
+}
+
+impl Archive {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            names: Names::of(plan),
+            roles: plan.nodes.iter().map(|node| node.role.clone()).collect(),
+            objects: BTreeMap::new(),
+            violations: Violations::default(),
+            archived: 0,
+            healed: false,
+        }
+    }
+
+    fn add(&mut self, shape: &str, message: String, events: &[&Event]) {
+        let at_ns = events.last().map_or(0, |event| event.at_ns);
+        let lines = events.iter().map(|event| self.names.line(event)).collect();
+        self.violations.add_all(at_ns, shape, None, message, lines);
+    }
+
+    fn object(&mut self, name: &str) -> &mut Object {
+        self.objects.entry(name.to_owned()).or_default()
+    }
+
+    fn copy(&mut self, event: &Event, name: &str, content: Digest) {
+        let object = self.object(name);
+        object.copies.entry(content).or_default().entry(event.node).or_insert_with(|| event.clone());
+        let archived = object.archived.clone();
+        if let Some((_, told)) = archived.filter(|(right, _)| *right != content) {
+            let node = self.names.name(event.node);
+            let message =
+                format!("{node} keeps {content} as `{name}`, which is archived with another content");
+            self.add("a copy of something else", message, &[&told, event]);
+        }
+    }
+
+    fn archive(&mut self, event: &Event, name: &str, content: Digest) {
+        self.archived += 1;
+        let object = self.object(name);
+        if let Some((before, told)) = object.archived.clone() {
+            if before != content {
+                let message = format!("`{name}` is archived twice: as {before}, and as {content}");
+                self.add("two contents", message, &[&told, event]);
+            }
+            return;
+        }
+        object.archived = Some((content, event.clone()));
+        let copies = object.copies.get(&content).cloned().unwrap_or_default();
+        let role = |node: &NodeIndex| self.roles.get(node.0 as usize);
+        let of = copies.keys().next().and_then(role);
+        let nodes = of.map_or(0, |of| self.roles.iter().filter(|role| *role == of).count());
+        if 2 * copies.len() <= nodes || copies.is_empty() {
+            let message = match copies.len() {
+                0 => format!("`{name}` is called archived, and nobody keeps it"),
+                count => format!("`{name}` is called archived, and {count} of {nodes} nodes keep it"),
+            };
+            let events: Vec<&Event> = copies.values().chain([event]).collect();
+            self.add("too few copies", message, &events);
+        }
+    }
+
+    fn restore(&mut self, event: &Event, name: &str, question: u64, content: Option<Digest>) {
+        let object = self.object(name);
+        let Some(was_archived) = object.asked.remove(&(event.node, question)) else { return };
+        let archived = object.archived.clone();
+        match (archived, content) {
+            (Some((right, told)), Some(content)) if right != content => {
+                let message = format!("`{name}` is read back as {content}, and was archived as {right}");
+                self.add("another content", message, &[&told, event]);
+            }
+            (Some((_, told)), None) if was_archived => {
+                let message = format!("`{name}` is said to be absent, and was archived before");
+                self.add("absent", message, &[&told, event]);
+            }
+            (None, Some(content)) if !object.copies.contains_key(&content) => {
+                let message = format!("`{name}` is read back as {content}, which nobody put there");
+                self.add("invented", message, &[event]);
+            }
+            _ => {}
+        }
+    }
+
+    /// All is healed and quiet: whoever keeps the archive has all of it.
+    fn settle(&mut self, event: &Event) {
+        let objects = std::mem::take(&mut self.objects);
+        let nodes: BTreeSet<NodeIndex> =
+            objects.values().flat_map(|object| object.inventory.keys()).copied().collect();
+        let archived = |(name, object)| Some((name, object, Object::archived(object)?));
+        for (name, object, (right, told)) in objects.iter().filter_map(archived) {
+            for node in &nodes {
+                let said = object.inventory.get(node);
+                if said.is_some_and(|(content, _)| content.as_ref() == Some(right)) {
+                    continue;
+                }
+                let node = self.names.name(*node);
+                let message = format!("in the end {node} does not have `{name}` as it was archived");
+                let said = said.map_or(event, |(_, said)| said);
+                self.add("a copy is missing", message, &[told, said, event]);
+            }
+        }
+        self.objects = objects;
+    }
+}
+
+impl Object {
+    fn archived(&self) -> Option<&(Digest, Event)> {
+        self.archived.as_ref()
+    }
+}
+
+impl Invariant for Archive {
+    fn observe(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::Archive { object, content } => self.copy(event, object, *content),
+            Fact::Archived { object, content } => self.archive(event, object, *content),
+            Fact::Recall { object, question } => {
+                let (node, object) = (event.node, self.object(object));
+                let is_archived = object.archived.is_some();
+                object.asked.insert((node, *question), is_archived);
+            }
+            Fact::Restore { object, question, content } => {
+                self.restore(event, object, *question, content.first().copied())
+            }
+            Fact::Inventory { object, content } if self.healed => {
+                self.object(object).inventory.insert(event.node, (content.first().copied(), event.clone()));
+            }
+            Fact::Healed {} => self.healed = true,
+            Fact::Drained {} => self.settle(event),
+            _ => {}
+        }
+    }
+
+    fn broken(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    fn finish(self: Box<Self>) -> Outcome {
+        Outcome { violations: self.violations.into_vec(), exercised: self.archived, unknown: None }
+    }
+}
