@@ -1,6 +1,6 @@
 //! `agreement`: replicas that choose, choose alike and never forget.
 
-use crate::names::Names;
+use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::history::{Digest, Event, Fact, NodeIndex};
@@ -44,28 +44,11 @@ struct Group {
     promised: BTreeMap<NodeIndex, (u64, Said)>,
 }
 
-/// When and where something was said.
-#[derive(Clone, Copy)]
-struct Said {
-    at_ns: u64,
-    node: NodeIndex,
-}
-
 #[derive(Default)]
 struct Slot {
     chosen: Option<(Digest, Said)>,
     /// By ballot: the value that was accepted in it, and by whom.
     accepted: BTreeMap<u64, (Digest, Vec<Said>)>,
-}
-
-impl Said {
-    fn of(event: &Event) -> Self {
-        Self { at_ns: event.at_ns, node: event.node }
-    }
-
-    fn event(self, fact: Fact) -> Event {
-        Event { at_ns: self.at_ns, node: self.node, fact }
-    }
 }
 
 impl Agreement {
@@ -168,10 +151,14 @@ impl Agreement {
         let recent = state.recent.entry(slot).or_default();
         if recent.chosen.is_none() {
             recent.chosen = Some((value, Said::of(event)));
-            let voters = recent.accepted.values().filter(|(accepted, _)| *accepted == value);
-            let most = voters.map(|(_, replicas)| replicas.as_slice()).max_by_key(|replicas| replicas.len());
-            let most = most.unwrap_or_default().to_vec();
-            if most.len() < majority && slot + RECENT_SLOTS >= highest {
+            let voters = recent.accepted.iter().filter(|(_, (accepted, _))| *accepted == value);
+            let most = voters.max_by_key(|(_, (_, replicas))| replicas.len());
+            let count = most.map_or(0, |(_, (_, replicas))| replicas.len());
+            if count < majority && slot + RECENT_SLOTS >= highest {
+                let accept = |ballot, said: &Said| said.event(Fact::Accept { group, slot, ballot, value });
+                let most =
+                    most.iter().flat_map(|(ballot, (_, all))| all.iter().map(|said| accept(**ballot, said)));
+                let most: Vec<Event> = most.collect();
                 self.without_majority(event, slot, &most, majority);
             }
         }
@@ -193,16 +180,17 @@ impl Agreement {
         self.add("two values for one slot", message, earlier, event);
     }
 
-    fn without_majority(&mut self, event: &Event, slot: u64, voters: &[Said], majority: usize) {
-        let (accepted, names) = (voters.len(), voters.iter().map(|said| self.names.name(said.node)));
-        let by = if voters.is_empty() {
+    fn without_majority(&mut self, event: &Event, slot: u64, votes: &[Event], majority: usize) {
+        let (accepted, names) = (votes.len(), votes.iter().map(|vote| self.names.name(vote.node)));
+        let by = if votes.is_empty() {
             String::new()
         } else {
             format!(" (by {})", names.collect::<Vec<_>>().join(", "))
         };
         let message =
             format!("slot {slot} was chosen with {accepted} acceptances{by} where {majority} are a majority");
-        self.add("chosen without a majority", message, None, event);
+        let lines = votes.iter().chain([event]).map(|event| self.names.line(event)).collect();
+        self.violations.add_all(event.at_ns, "chosen without a majority", None, message, lines);
     }
 }
 

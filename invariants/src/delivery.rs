@@ -1,7 +1,7 @@
 //! `delivery`: are all messages sent actually received?
 
 use crate::ids::IdSet;
-use crate::names::Names;
+use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::duration_text;
@@ -22,9 +22,10 @@ pub const LAW: Law = Law {
 #[derive(Clone, Debug, Default)]
 struct Item {
     acknowledged_ns: Option<u64>,
-    enqueued: Option<u64>,
-    /// The position of the command that finished it or set it aside.
-    finished: Option<u64>,
+    /// Where it was enqueued.
+    enqueued: Option<(u64, Said)>,
+    /// The position of the command that finished it or set it aside, and the event's fact.
+    finished: Option<(u64, Event)>,
     /// The client will not come back to it.
     settled: bool,
     last_seen: Option<(u64, NodeIndex, &'static str)>,
@@ -77,11 +78,12 @@ impl Delivery {
 
     fn enqueue(&mut self, event: &Event, id: Id, position: u64) {
         let Some(item) = self.asked(event, id) else { return };
-        let before = *item.enqueued.get_or_insert(position);
+        let (before, said) = *item.enqueued.get_or_insert((position, Said::of(event)));
         if before != position {
-            let line = self.names.line(event);
+            let first = said.event(Fact::Enqueue { id, position: before });
+            let lines = vec![self.names.line(&first), self.names.line(event)];
             let message = format!("request {id} was enqueued at position {before} and again at {position}");
-            self.violations.add(event.at_ns, "enqueued twice", Some(id), message, line);
+            self.violations.add_all(event.at_ns, "enqueued twice", Some(id), message, lines);
         }
     }
 
@@ -89,15 +91,18 @@ impl Delivery {
         let is_new = self.highest_position.is_none_or(|highest| position > highest);
         self.highest_position = self.highest_position.max(Some(position));
         let before = match self.asked(event, id) {
-            Some(item) => Some(*item.finished.get_or_insert(position)).filter(|before| *before != position),
+            Some(item) => {
+                let (before, first) = item.finished.get_or_insert_with(|| (position, event.clone()));
+                (*before != position).then(|| Some(first.clone()))
+            }
             // Over, and yet a command at a position that nobody has reached before ends it again.
-            None => is_new.then_some(position),
+            None => is_new.then_some(None),
         };
-        if before.is_some() {
-            let line = self.names.line(event);
+        if let Some(first) = before {
+            let lines = first.iter().chain([event]).map(|event| self.names.line(event)).collect();
             let message =
                 format!("the effect of request {id} took place twice, again at position {position}");
-            self.violations.add(event.at_ns, "effect twice", Some(id), message, line);
+            self.violations.add_all(event.at_ns, "effect twice", Some(id), message, lines);
         }
         self.forget(id);
     }
@@ -125,8 +130,9 @@ impl Delivery {
             let acknowledged = duration_text::readable(item.acknowledged_ns.unwrap_or_default());
             let (seen_ns, node, word) = item.last_seen.unwrap_or((0, NodeIndex(u32::MAX), "nothing"));
             let seen = format!("{word} on {} at {}", self.names.name(node), duration_text::readable(seen_ns));
-            let place =
-                item.enqueued.map_or("never enqueued".to_owned(), |at| format!("enqueued at position {at}"));
+            let place = item
+                .enqueued
+                .map_or("never enqueued".to_owned(), |(at, _)| format!("enqueued at position {at}"));
             let shape =
                 if item.enqueued.is_some() { "missing after enqueue" } else { "missing without enqueue" };
             let message = format!("request {id} was acknowledged at {acknowledged} and is not done");

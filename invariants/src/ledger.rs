@@ -40,7 +40,7 @@ struct Account {
     counted: BTreeMap<Id, (u64, Event)>,
     counted_sum: u64,
     /// By question: what was counted when it was asked, and how many uses there were.
-    asked: BTreeMap<u64, (u64, usize)>,
+    asked: BTreeMap<u64, (u64, usize, Event)>,
     /// The last sum that was told: how many uses there were when it was asked for, and the event.
     told: Option<(usize, u64, Event)>,
 }
@@ -113,16 +113,16 @@ impl Ledgers {
     fn total(&mut self, event: &Event, ledger: &str, account: u32, question: u64, amount: u64) {
         self.tells.entry(ledger.to_owned()).or_default().1 = true;
         let state = self.account(ledger, account);
-        let Some((least, uses)) = state.asked.remove(&question) else { return };
+        let Some((least, uses, asked)) = state.asked.remove(&question) else { return };
         let most = state.used_sum;
         state.told = Some((uses, amount, event.clone()));
         if amount < least {
             let message =
                 format!("{ledger} says {amount} for customer {account}, of whom it had counted {least}");
-            self.add("a sum that leaves something out", None, message, None, event);
+            self.add("a sum that leaves something out", None, message, Some(&asked), event);
         } else if amount > most {
             let message = format!("{ledger} says {amount} for customer {account}, who had used {most}");
-            self.add("a sum of more than there is", None, message, None, event);
+            self.add("a sum of more than there is", None, message, Some(&asked), event);
         }
     }
 
@@ -162,7 +162,8 @@ impl Invariant for Ledgers {
             }
             Fact::AskTotal { ledger, account, question } => {
                 let state = self.account(ledger, *account);
-                state.asked.insert(*question, (state.counted_sum, state.used.len()));
+                let (counted, uses) = (state.counted_sum, state.used.len());
+                state.asked.insert(*question, (counted, uses, event.clone()));
             }
             Fact::Total { ledger, account, question, amount } => {
                 self.total(event, ledger, *account, *question, *amount);

@@ -1,6 +1,6 @@
 //! The names of a run's nodes, and events as lines.
 
-use sim::history::{Event, NodeIndex, to_text};
+use sim::history::{Event, Fact, NodeIndex, to_text};
 use sim::plan::Plan;
 
 /// Names nodes in messages and evidence.
@@ -19,5 +19,23 @@ impl Names {
     /// An event as a line of evidence: when, where, what.
     pub(crate) fn line(&self, event: &Event) -> String {
         to_text(event, |node| self.name(node).to_owned())
+    }
+}
+
+/// When and where something was said: all of an event that has to be kept where the law knows the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) at_ns: u64,
+    pub(crate) node: NodeIndex,
+}
+
+impl Said {
+    pub(crate) fn of(event: &Event) -> Self {
+        Self { at_ns: event.at_ns, node: event.node }
+    }
+
+    /// The event, which said `fact`.
+    pub(crate) fn event(self, fact: Fact) -> Event {
+        Event { at_ns: self.at_ns, node: self.node, fact }
     }
 }

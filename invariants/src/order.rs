@@ -1,6 +1,6 @@
 //! `order`: the queue is first in, first out.
 
-use crate::names::Names;
+use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::duration_text;
@@ -48,7 +48,7 @@ struct Item {
     /// What was acknowledged before the item was sent: it must come behind.
     behind: Option<(u64, Event)>,
     /// The latest hand-out: its token, and which delivery it was.
-    latest: Option<(u64, u32)>,
+    latest: Option<(u64, u32, Said)>,
     settled: bool,
 }
 
@@ -106,13 +106,16 @@ impl Order {
             self.tokens.pop_first();
         }
         let Some(item) = self.items.get_mut(&id) else { return };
-        let (latest, counted) = *item.latest.get_or_insert((token, delivery));
-        item.latest = item.latest.max(Some((token, delivery)));
+        let (latest, counted, said) = *item.latest.get_or_insert((token, delivery, Said::of(event)));
+        if (latest, counted) < (token, delivery) {
+            item.latest = Some((token, delivery, Said::of(event)));
+        }
         if delivery == 0 || (latest < token) != (counted < delivery) {
             let message =
                 format!("delivery {delivery} of request {id} is not counted on from delivery {counted}");
-            let line = self.names.line(event);
-            self.violations.add(event.at_ns, "hand-outs not counted", Some(id), message, line);
+            let before = said.event(Fact::Deliver { id, delivery: counted, token: latest });
+            let lines = vec![self.names.line(&before), self.names.line(event)];
+            self.violations.add_all(event.at_ns, "hand-outs not counted", Some(id), message, lines);
         }
     }
 

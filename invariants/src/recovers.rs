@@ -1,12 +1,13 @@
 //! `recovers`: once all is healed, the stack drains within its bound.
 
 use crate::ids::IdSet;
+use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::duration_text;
 use sim::history::{Event, Fact, Id};
 use sim::plan::Plan;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// What ends well once its causes have ended.
 pub const LAW: Law = Law {
@@ -18,10 +19,11 @@ pub const LAW: Law = Law {
 };
 
 struct Recovers {
+    names: Names,
     bound_ns: u64,
     /// Requests that clients wait for, and jobs acknowledged and not done.
-    waiting: BTreeSet<Id>,
-    undone: BTreeSet<Id>,
+    waiting: BTreeMap<Id, (u32, Said)>,
+    undone: BTreeMap<Id, Said>,
     /// A client may hear of its job's acceptance after the job is done.
     done: IdSet,
     healed_ns: Option<u64>,
@@ -32,9 +34,10 @@ struct Recovers {
 impl Recovers {
     fn new(plan: &Plan) -> Self {
         Self {
+            names: Names::of(plan),
             bound_ns: plan.drain_ns,
-            waiting: BTreeSet::new(),
-            undone: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            undone: BTreeMap::new(),
             done: IdSet::default(),
             healed_ns: None,
             drained: false,
@@ -49,8 +52,11 @@ impl Recovers {
             self.waiting.len(),
             self.undone.len(),
         );
-        let undone = self.undone.iter().map(|id| (Some(*id), format!("{id} acknowledged, not done")));
-        let waiting = self.waiting.iter().map(|id| (Some(*id), format!("{id} submitted, not answered")));
+        let undone = self.undone.iter().map(|(id, said)| (*id, said.event(Fact::Acknowledge { id: *id })));
+        let submit = |(id, (attempt, said)): (&Id, &(u32, Said))| {
+            (*id, said.event(Fact::Submit { id: *id, attempt: *attempt }))
+        };
+        let waiting = self.waiting.iter().map(submit);
         let evidence: Vec<_> = undone.chain(waiting).collect();
         if evidence.is_empty() {
             // A shape of its own: a run in which somebody waits must not be shrunk to one in which nobody does.
@@ -58,8 +64,9 @@ impl Recovers {
             self.violations.add(at_ns, "not idle in time", None, message, line);
             return;
         }
-        for (id, line) in evidence {
-            self.violations.add(at_ns, "not drained in time", id, message.clone(), line);
+        for (id, event) in evidence {
+            let line = self.names.line(&event);
+            self.violations.add(at_ns, "not drained in time", Some(id), message.clone(), line);
         }
     }
 }
@@ -67,11 +74,11 @@ impl Recovers {
 impl Invariant for Recovers {
     fn observe(&mut self, event: &Event) {
         match event.fact {
-            Fact::Submit { id, .. } => {
-                self.waiting.insert(id);
+            Fact::Submit { id, attempt } => {
+                self.waiting.insert(id, (attempt, Said::of(event)));
             }
             Fact::Acknowledge { id } if !self.done.contains(id) => {
-                self.undone.insert(id);
+                self.undone.insert(id, Said::of(event));
             }
             Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {
                 self.waiting.remove(&id);

@@ -1,6 +1,6 @@
 //! `resize`: what a client gets is the pure function of what it sent.
 
-use crate::names::Names;
+use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Invariant, Law, Outcome};
 use sim::history::{Digest, Event, Fact, Id};
@@ -21,7 +21,7 @@ pub const LAW: Law = Law {
 struct Resize {
     names: Names,
     /// Right answers of requests that are not settled.
-    expected: BTreeMap<Id, Option<Digest>>,
+    expected: BTreeMap<Id, (Option<Digest>, Said)>,
     violations: Violations,
     compared: u64,
 }
@@ -37,22 +37,23 @@ impl Resize {
     }
 
     fn compare(&mut self, event: &Event, id: Id, output: Option<Digest>) {
-        let Some(expected) = self.expected.get(&id) else { return };
+        let Some((expected, said)) = self.expected.get(&id).copied() else { return };
         self.compared += 1;
-        if *expected == output {
+        if expected == output {
             return;
         }
         let show =
             |answer: Option<Digest>| answer.map_or("a refusal".to_owned(), |digest| digest.to_string());
-        let message = format!("request {id} must give {} and gave {}", show(*expected), show(output));
+        let message = format!("request {id} must give {} and gave {}", show(expected), show(output));
         let word = event.fact.word();
-        let line = self.names.line(event);
+        let right = said.event(Fact::Expect { id, output: expected });
+        let lines = vec![self.names.line(&right), self.names.line(event)];
         let shape = match (expected, output) {
             (Some(_), None) => format!("{word}: good input refused"),
             (None, Some(_)) => format!("{word}: a result where there is none"),
             _ => format!("{word}: wrong result"),
         };
-        self.violations.add(event.at_ns, &shape, Some(id), message, line);
+        self.violations.add_all(event.at_ns, &shape, Some(id), message, lines);
     }
 }
 
@@ -65,7 +66,7 @@ impl Invariant for Resize {
     fn observe(&mut self, event: &Event) {
         match event.fact {
             Fact::Expect { id, output } => {
-                self.expected.insert(id, output);
+                self.expected.insert(id, (output, Said::of(event)));
             }
             Fact::Finish { id, output, .. } => self.compare(event, id, output),
             Fact::Receive { id, output } => {

@@ -5,7 +5,7 @@ use crate::verdict::Violations;
 use crate::{Invariant, Law, Outcome};
 use sim::history::{Event, Fact, NodeIndex};
 use sim::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What fails later has not been everywhere.
 pub const LAW: Law = Law {
@@ -31,7 +31,8 @@ struct Rollout {
 struct Version {
     /// By role, the widest stage so far, in percent.
     stages: BTreeMap<String, (u32, Event)>,
-    adopters: BTreeSet<NodeIndex>,
+    /// When each node first ran it.
+    adopters: BTreeMap<NodeIndex, Event>,
     condemned: Option<Event>,
 }
 
@@ -70,7 +71,7 @@ impl Rollout {
         let nodes = self.roles.iter().filter(|other| **other == role).count();
         let roles = &self.roles;
         let version = self.versions.entry(number).or_default();
-        version.adopters.insert(event.node);
+        version.adopters.entry(event.node).or_insert_with(|| event.clone());
         // What was there before stages were spoken of is nobody's rollout.
         if version.stages.is_empty() && version.condemned.is_none() {
             return;
@@ -79,13 +80,15 @@ impl Rollout {
         let percent = version.stages.get(&role).map_or(0, |(percent, _)| *percent);
         let allowed = (nodes * percent as usize).div_ceil(100);
         let of_role = |node: &&NodeIndex| roles.get(node.0 as usize) == Some(&role);
-        let adopters = version.adopters.iter().filter(of_role).count();
+        let adopters = version.adopters.keys().filter(of_role).count();
         if adopters > allowed {
             let message = format!(
                 "{adopters} of {nodes} nodes of {role} have run version {number}, and its stage of {percent} % allows {allowed}"
             );
             let stage = version.stages.get(&role).map(|(_, stage)| self.names.line(stage));
-            let lines = stage.into_iter().chain([self.names.line(event)]).collect();
+            let of_role = version.adopters.iter().filter(|(node, _)| of_role(node));
+            let adopts = of_role.map(|(_, adopt)| self.names.line(adopt));
+            let lines = stage.into_iter().chain(adopts).collect();
             self.violations.add_all(event.at_ns, "more than the stage allows", None, message, lines);
         }
     }

@@ -2,11 +2,11 @@
 //! the verdict that it must get; a `# shape:` line names the violation.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use invariants::{LAWS, Law, Verdict, Watch, check};
+use invariants::{Bound, LAWS, Law, Verdict, Watch, check};
 use sim::fault::{ClockDrift, Cut, Fault, Inject, On, Share};
 use sim::history::{Event, Fact, from_text};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 extern crate hogwash_invariants as invariants;
@@ -108,6 +108,14 @@ fn every_law_accepts_its_good_histories_and_rejects_its_bad_ones() {
             let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# shape: ")).collect();
             assert_eq!(shapes, expected, "{}", path.display());
             assert!(finding.violations.iter().all(|violation| !violation.evidence.is_empty()));
+            match verdict {
+                Verdict::Held => assert!(finding.exercised > 0, "{}", path.display()),
+                Verdict::NotExercised => {
+                    assert_eq!(finding.exercised, 0, "{}", path.display());
+                    assert_eq!(finding.because, Some(format!("it needs {}", law.needs)));
+                }
+                _ => {}
+            }
             seen.push(verdict);
         }
         if !law.survives.is_empty() {
@@ -117,6 +125,76 @@ fn every_law_accepts_its_good_histories_and_rejects_its_bad_ones() {
             assert!(seen.contains(&needed), "{} has no history that is {needed}", law.name);
         }
     }
+}
+
+/// Whether something of the sort that `bound` limits happened, however much.
+fn happened(bound: Bound, events: &[Event]) -> bool {
+    let plan = plan();
+    let began = |is_such: fn(&Inject) -> bool| {
+        events.iter().any(|event| match event.fact {
+            Fact::FaultStart { fault, .. } => is_such(&plan.faults[fault as usize].inject),
+            _ => false,
+        })
+    };
+    match bound {
+        Bound::MinorityOfDisks(_) | Bound::Disks { .. } => {
+            events.iter().any(|event| matches!(event.fact, Fact::DiskLoss { synced: true, .. }))
+        }
+        Bound::ClockDrift { .. } => began(|inject| matches!(inject, Inject::ClockDrift(_))),
+        Bound::Pause { .. } => began(|inject| matches!(inject, Inject::Pause(_))),
+        Bound::Cut { .. } => began(|inject| matches!(inject, Inject::Cut(_))),
+        Bound::Down { .. } => began(|inject| matches!(inject, Inject::Crash(_))),
+    }
+}
+
+/// What is said where something went past `bound`.
+fn said_past(bound: Bound) -> &'static str {
+    match bound {
+        Bound::MinorityOfDisks(_) | Bound::Disks { .. } => "lost what was synced",
+        Bound::ClockDrift { .. } => "drifted",
+        Bound::Pause { .. } => "stood still",
+        Bound::Cut { .. } => "had bad links",
+        Bound::Down { .. } => "were down",
+    }
+}
+
+#[test]
+fn each_bound_of_each_law_has_histories_on_both_sides_of_its_line() {
+    for law in LAWS {
+        for bound in law.survives {
+            let (mut within, mut past) = (false, false);
+            for path in histories(law) {
+                let events = from_text(&std::fs::read_to_string(&path).unwrap(), &NODES).unwrap();
+                let finding = check(law, &plan(), &events);
+                let because = finding.because.unwrap_or_default();
+                within |= finding.verdict == Verdict::Violated && happened(*bound, &events);
+                past |= finding.verdict == Verdict::BeyondDesign && because.contains(said_past(*bound));
+            }
+            assert!(within, "{}: no violated history within {bound}", law.name);
+            assert!(past, "{}: no history past {bound}", law.name);
+        }
+    }
+}
+
+#[test]
+fn every_law_is_in_the_readme_and_every_folder_of_histories_is_a_laws() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("../README.md")).unwrap();
+    let table = readme.split("| law | what it demands |").nth(1).unwrap();
+    let names: BTreeSet<_> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with("| `"))
+        .flat_map(|line| {
+            line.split('|').nth(1).unwrap().split(", ").map(|name| name.trim().trim_matches('`'))
+        })
+        .collect();
+    assert_eq!(names, LAWS.iter().map(|law| law.name).collect());
+    let folders: BTreeSet<_> = std::fs::read_dir(root.join("tests/histories"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(folders, LAWS.iter().map(|law| law.name.to_owned()).collect());
 }
 
 #[test]
