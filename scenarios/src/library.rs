@@ -76,9 +76,12 @@ built_in![
     "swarm/auth",
     "swarm/clocks",
     "swarm/disks",
+    "swarm/elections",
     "swarm/everything",
     "swarm/partitions",
+    "swarm/power",
     "swarm/releases",
+    "swarm/slow-links",
 ];
 
 /// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.
