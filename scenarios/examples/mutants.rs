@@ -6,13 +6,14 @@
 //! cargo run -p hogwash-scenarios --example mutants -- paxos lease  those whose names begin so
 //! cargo run -p hogwash-scenarios --example mutants -- --seeds 100
 //! cargo run -p hogwash-scenarios --example mutants -- --guide      with plain plans and with guided ones, side by side
-//! cargo run -p hogwash-scenarios --example mutants -- --cpu-s 60   so much CPU for each mutant at most
+//! cargo run -p hogwash-scenarios --example mutants -- --cpu-s 60   so much CPU for each mutant's seeds at most, not 90
 //! cargo run -p hogwash-scenarios --example mutants -- --check      only whether every patch still applies
 //! ```
 //!
-//! A patch begins with what it plants, and may go on with a line `Scenario: NAME`, where one alone has what it is about.
+//! A patch begins with what it plants, and may go on with a line `Scenario: NAME, NAME`: those that have what it is about.
 //!
-//! The copy is built without the command line, which takes longest; what runs the seeds there is this program.
+//! The copy is built without the command line, which takes longest; what runs the seeds there is this program. While it
+//! does, the next mutant is built.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -27,7 +28,7 @@ fn main() {}
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut check, mut names) = (false, Vec::new());
-    let mut effort = Effort { seeds_max: 500, cpu_s_max: f64::INFINITY, guide: false };
+    let mut effort = Effort { seeds_max: 500, cpu_s_max: 90.0, guide: false };
     let (mut here, mut scenarios) = (false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -90,14 +91,14 @@ mod fuzz {
                 let _ = self.caught.set(laws);
                 self.stop.store(true, Ordering::Relaxed);
             }
-            if cpu_s().0 > self.cpu_s_max {
+            if cpu_s() > self.cpu_s_max {
                 self.stop.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// Tries one seed of each of `names` in turn; writes how many seeds were tried, and the laws that the last of them breaks, if
-    /// any.
+    /// Tries one seed of each of `names` in turn; writes how many seeds were tried, how much CPU that took, and the laws that
+    /// the last of them breaks, if any.
     pub(crate) fn fuzz(effort: Effort, names: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         let stack: Arc<dyn Stack> = Arc::new(system::ImageStack);
         let target =
@@ -124,34 +125,29 @@ mod fuzz {
         };
         run_batch(&batch, &stack, &hunt, &hunt.stop)?;
         let laws = hunt.caught.get().map_or("", String::as_str);
-        println!("{} {laws}", hunt.runs.load(Ordering::Relaxed));
+        println!("{} {:.2} {laws}", hunt.runs.load(Ordering::Relaxed), cpu_s());
         Ok(())
     }
 }
 
-/// The CPU that this process has used, and those for which it waited; 0 where the system does not say.
+/// The CPU that this process has used; 0 where the system does not say.
 #[cfg(not(live))]
-fn cpu_s() -> (f64, f64) {
+fn cpu_s() -> f64 {
     let accounts = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name, in parentheses, may hold spaces; the times are the 12th to 15th field after it.
+    // The program's name, in parentheses, may hold spaces; the times are the 12th and 13th field after it.
     let fields = accounts.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<f64> =
-        fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
-    match ticks[..] {
-        [user, system, of_children, of_children_system] => {
-            ((user + system) / 100.0, (of_children + of_children_system) / 100.0)
-        }
-        _ => (0.0, 0.0),
-    }
+    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
 }
 
 /// Around the copy: plants, builds, measures.
 #[cfg(not(live))]
 mod workshop {
-    use super::{Effort, cpu_s};
+    use super::Effort;
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
+    use std::thread::{ScopedJoinHandle, scope};
     use std::time::Instant;
 
     type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -159,8 +155,8 @@ mod workshop {
     const MUTANTS: &str = "invariants/mutants";
     /// What a mutant is tried with that names no scenario.
     const SCENARIOS: [&str; 3] = ["swarm/everything", "swarm/partitions", "swarm/accounts"];
-    /// What the line begins with in which a patch names one.
-    const NAMES_ONE: &str = "Scenario: ";
+    /// What the line begins with in which a patch names others.
+    const NAMES_SOME: &str = "Scenario: ";
     /// Applied before every mutant.
     const BASE: &str = "base";
     /// Seeds that must hold before anything is planted.
@@ -181,11 +177,12 @@ mod workshop {
         let plain = Effort { guide: false, ..effort };
         let efforts = if effort.guide { vec![plain, effort] } else { vec![plain] };
         workshop.build()?;
+        let program = workshop.keep(0)?;
         let used: BTreeSet<&String> = mutants.iter().flat_map(|mutant| &mutant.scenarios).collect();
         let used: Vec<String> = used.into_iter().cloned().collect();
         for effort in &efforts {
-            let hunt = workshop.fuzz(Effort { seeds_max: SOUND_SEEDS, ..*effort }, &used)?;
-            if let Some(laws) = hunt.laws {
+            let sound = Effort { seeds_max: SOUND_SEEDS, cpu_s_max: f64::INFINITY, ..*effort };
+            if let Some(laws) = fuzz(&program, sound, &used)?.laws {
                 return Err(format!("without a mutant, {laws} is broken: no table can be believed").into());
             }
         }
@@ -193,26 +190,52 @@ mod workshop {
             if effort.guide { (" guided: caught by | seeds | CPU s |", "---|---|---|") } else { ("", "") };
         println!("| mutant | what is planted | caught by | seeds | CPU s |{more_names}");
         println!("|---|---|---|---|---|{more_lines}");
-        let mut caught = vec![0; efforts.len()];
-        for mutant in &mutants {
-            workshop.plant(mutant)?;
-            let fuzz = |effort: &Effort| workshop.fuzz(*effort, &mutant.scenarios);
-            let hunts: Result<Vec<Hunt>> = workshop.build().and_then(|()| efforts.iter().map(fuzz).collect());
-            workshop.remove(mutant)?;
-            let hunts = hunts.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
-            let told: Vec<String> = hunts.iter().map(Hunt::cells).collect();
-            println!("| {} | {} | {} |", mutant.name, mutant.idea, told.join(" | "));
-            for (count, hunt) in caught.iter_mut().zip(&hunts) {
-                *count += u64::from(hunt.laws.is_some());
+        let mut table = Table { caught: vec![0; efforts.len()] };
+        scope(|threads| {
+            let mut running: Option<Trial<'_>> = None;
+            for (number, mutant) in mutants.iter().enumerate() {
+                workshop.plant(mutant)?;
+                let built = workshop.build().and_then(|()| workshop.keep(number));
+                workshop.remove(mutant)?;
+                let program = built.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
+                running.take().map_or(Ok(()), |trial| table.add(trial))?;
+                let efforts = &efforts;
+                let hunts = threads.spawn(move || {
+                    efforts.iter().map(|effort| fuzz(&program, *effort, &mutant.scenarios)).collect()
+                });
+                running = Some((mutant, hunts));
             }
-        }
-        let caught = caught.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ");
+            running.take().map_or(Ok(()), |trial| table.add(trial))
+        })?;
+        let caught = table.caught.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ");
         println!(
             "\n{caught} of {} caught, in {:.0} min",
             mutants.len(),
             begun.elapsed().as_secs_f64() / 60.0
         );
         Ok(())
+    }
+
+    /// A mutant, and what becomes of it.
+    type Trial<'a> = (&'a Mutant, ScopedJoinHandle<'a, std::result::Result<Vec<Hunt>, String>>);
+
+    /// What is written, row by row.
+    struct Table {
+        /// How many mutants each effort caught.
+        caught: Vec<u64>,
+    }
+
+    impl Table {
+        fn add(&mut self, (mutant, hunts): Trial<'_>) -> Result<()> {
+            let hunts = hunts.join().map_err(|_| "a thread panicked")?;
+            let hunts = hunts.map_err(|error| format!("mutant `{}`: {error}", mutant.name))?;
+            let told: Vec<String> = hunts.iter().map(Hunt::cells).collect();
+            println!("| `{}` | {} | {} |", mutant.name, mutant.idea, told.join(" | "));
+            for (count, hunt) in self.caught.iter_mut().zip(&hunts) {
+                *count += u64::from(hunt.laws.is_some());
+            }
+            Ok(())
+        }
     }
 
     /// A small patch with one idea.
@@ -235,9 +258,9 @@ mod workshop {
                 if patch.extension().is_some_and(|extension| extension == "patch") && name != BASE && wanted {
                     let text = std::fs::read_to_string(&patch)?;
                     let idea = text.lines().next().unwrap_or_default().to_owned();
-                    let own = text.lines().nth(1).and_then(|line| line.strip_prefix(NAMES_ONE));
-                    let scenarios =
-                        own.map_or(SCENARIOS.map(str::to_owned).to_vec(), |own| vec![own.to_owned()]);
+                    let own = text.lines().nth(1).and_then(|line| line.strip_prefix(NAMES_SOME));
+                    let own = own.map(|own| own.split(", ").map(str::to_owned).collect());
+                    let scenarios = own.unwrap_or(SCENARIOS.map(str::to_owned).to_vec());
                     mutants.push(Self { name, idea, scenarios, patch });
                 }
             }
@@ -328,24 +351,33 @@ mod workshop {
             }
         }
 
-        /// Tries seeds until a law is broken.
-        fn fuzz(&self, effort: Effort, scenarios: &[String]) -> Result<Hunt> {
-            let (_, before_s) = cpu_s();
-            let mut program = Command::new(self.target.join("debug/examples/mutants"));
-            program.args(["--fuzz", "--seeds", &effort.seeds_max.to_string()]);
-            program.args(["--cpu-s", &effort.cpu_s_max.to_string()]).args(effort.guide.then_some("--guide"));
-            program.args(scenarios.iter().flat_map(|name| ["--scenario", name]));
-            let output = program.stderr(Stdio::null()).output()?;
-            let said = String::from_utf8(output.stdout)?;
-            let cpu_s = cpu_s().1 - before_s;
-            let (seeds, laws) = said.trim_end_matches('\n').split_once(' ').unwrap_or_default();
-            match seeds.parse() {
-                Ok(seeds) if output.status.success() => {
-                    let laws = Some(laws.to_owned()).filter(|laws| !laws.is_empty());
-                    Ok(Hunt { laws, seeds, cpu_s })
-                }
-                _ => Err(format!("it ended with {}", output.status).into()),
+        /// Puts what was built where the next build leaves it alone; `number` says which of two places.
+        fn keep(&self, number: usize) -> Result<PathBuf> {
+            let program = self.target.join(format!("trial-{}", number % 2));
+            std::fs::copy(self.target.join("debug/examples/mutants"), &program)?;
+            Ok(program)
+        }
+    }
+
+    /// Has `program` try seeds until a law is broken.
+    fn fuzz(program: &Path, effort: Effort, scenarios: &[String]) -> std::result::Result<Hunt, String> {
+        let mut program = Command::new(program);
+        program.args(["--fuzz", "--seeds", &effort.seeds_max.to_string()]);
+        program.args(["--cpu-s", &effort.cpu_s_max.to_string()]).args(effort.guide.then_some("--guide"));
+        program.args(scenarios.iter().flat_map(|name| ["--scenario", name]));
+        let output = program.stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let mut words = said.trim_end_matches('\n').splitn(3, ' ');
+        let numbers = (
+            words.next().and_then(|word| word.parse().ok()),
+            words.next().and_then(|word| word.parse().ok()),
+        );
+        match numbers {
+            (Some(seeds), Some(cpu_s)) if output.status.success() => {
+                let laws = words.next().filter(|laws| !laws.is_empty()).map(str::to_owned);
+                Ok(Hunt { laws, seeds, cpu_s })
             }
+            _ => Err(format!("it ended with {}", output.status)),
         }
     }
 }
