@@ -14,6 +14,8 @@ pub use fields::{Down, Stage};
 pub use text::{TextError, from_text, to_text};
 pub use wire::{Malformed, Wire};
 
+#[cfg(not(live))]
+use crate::simulated::profile::{self, Part};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -148,18 +150,30 @@ impl Recorder {
         let elapsed_ns = event.at_ns.checked_sub(self.previous_ns).expect("true time never goes back");
         self.previous_ns = event.at_ns;
         self.events += 1;
-        elapsed_ns.put(&mut self.chunk);
-        event.node.put(&mut self.chunk);
-        event.fact.put(&mut self.chunk);
-        for observer in &mut self.observers {
-            observer.observe(&event);
-        }
+        self.encode(elapsed_ns, &event);
+        self.show(&event);
         if self.recent.len() == RECENT_EVENTS {
             self.recent.pop_front();
         }
         self.recent.push_back(event);
+    }
+
+    fn encode(&mut self, elapsed_ns: u64, event: &Event) {
+        #[cfg(not(live))]
+        let _at_work = profile::during(Part::History);
+        elapsed_ns.put(&mut self.chunk);
+        event.node.put(&mut self.chunk);
+        event.fact.put(&mut self.chunk);
         if self.chunk.len() >= CHUNK_BYTES {
             self.flush();
+        }
+    }
+
+    fn show(&mut self, event: &Event) {
+        #[cfg(not(live))]
+        let _at_work = profile::during(Part::Observers);
+        for observer in &mut self.observers {
+            observer.observe(event);
         }
     }
 

@@ -31,4 +31,4 @@ mod simulated;
 #[cfg(live)]
 pub use live::{cpu, fs, memory, net, node, server, task, time};
 #[cfg(not(live))]
-pub use simulated::{cpu, fs, memory, net, node, task, time, world};
+pub use simulated::{cpu, fs, memory, net, node, profile, task, time, world};

@@ -14,6 +14,7 @@ mod names;
 pub mod net;
 pub mod node;
 mod panics;
+pub mod profile;
 pub(crate) mod reached;
 pub mod task;
 pub mod time;

@@ -5,6 +5,7 @@
 //! takes any deadline, so steps are exact to the nanosecond.
 
 use super::kernel::{self, Kernel};
+use super::profile::{self, Part};
 use super::{limits, net};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -189,6 +190,7 @@ impl Future for Driver {
         if !limits::may_poll() {
             return Poll::Pending;
         }
+        let _at_work = profile::during(Part::Kernel);
         kernel::with(|kernel| {
             if kernel.agenda.driver.is_none() {
                 kernel.agenda.driver = Some(context.waker().clone());

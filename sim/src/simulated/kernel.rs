@@ -7,6 +7,7 @@ use super::disk::Disk;
 use super::faults::{self, Armed};
 use super::names::Names;
 use super::net::{self, Network};
+use super::profile::{self, Part};
 use super::time::Timers;
 use crate::history::{Down, Event, Fact, NodeIndex, Recorder, WORLD};
 use crate::plan::{NodePlan, Plan};
@@ -156,6 +157,7 @@ impl Node {
 
 /// Lends this thread's kernel. Must not be called from within itself.
 pub(crate) fn with<T>(use_it: impl FnOnce(&mut Kernel) -> T) -> T {
+    let _at_work = profile::during(Part::Kernel);
     KERNEL.with_borrow_mut(|kernel| {
         use_it(kernel.as_mut().expect("called outside a world: run the code under sim::world::run"))
     })
@@ -172,6 +174,7 @@ pub(crate) fn replace(kernel: Option<Kernel>) -> Option<Kernel> {
 }
 
 /// The node of the running task.
+#[inline]
 pub(crate) fn current() -> NodeIndex {
     CURRENT.get()
 }
@@ -185,6 +188,7 @@ pub(crate) fn enter<T>(node: NodeIndex, run: impl FnOnce() -> T) -> T {
         }
     }
     let _leave = Leave(CURRENT.replace(node));
+    let _at_work = profile::during(if node == WORLD { Part::Outside } else { Part::Node(node) });
     run()
 }
 
