@@ -43,8 +43,15 @@ impl Id {
     /// text by its hash.
     pub fn of_key(key: &str) -> Self {
         let numbers = key.split_once('.').and_then(|(client, operation)| {
-            let id = Self::new(client.parse().ok()?, operation.parse().ok()?);
-            (id.to_string() == key).then_some(id)
+            // As it writes itself: other numbers that mean the same are other texts.
+            let plain = |digits: &str| {
+                digits.bytes().all(|byte| byte.is_ascii_digit())
+                    && (digits == "0" || !digits.starts_with('0'))
+            };
+            if !plain(client) || !plain(operation) {
+                return None;
+            }
+            Some(Self::new(client.parse().ok()?, operation.parse().ok()?))
         });
         numbers.unwrap_or_else(|| {
             let digest = Digest::of(key.as_bytes());

@@ -7,6 +7,7 @@
 use super::kernel::{self, Kernel};
 use super::profile::{self, Part};
 use super::{limits, net};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
@@ -57,6 +58,30 @@ impl Ord for Entry {
 /// When a sleep ends, and its place among what is planned for the same time.
 pub(crate) type Alarm = (u64, u64);
 
+/// What is known of the present.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Time may have passed since anybody looked.
+    Unknown,
+    /// Time stands still, as it does during a turn of a task, and nobody has looked yet.
+    Stands,
+    /// It stands still at this time.
+    Now(u64),
+}
+
+thread_local! {
+    /// madsim's clock sits behind a lock, and a turn asks for the time again and again.
+    static MOMENT: Cell<Moment> = const { Cell::new(Moment::Unknown) };
+}
+
+/// Takes a turn of a task, during which no time passes.
+pub(crate) fn in_a_moment<T>(turn: impl FnOnce() -> T) -> T {
+    let before = MOMENT.replace(Moment::Stands);
+    let output = turn();
+    MOMENT.set(before);
+    output
+}
+
 /// The steps to come, and madsim timers armed for the earliest of them.
 pub(crate) struct Agenda {
     heap: BinaryHeap<Entry>,
@@ -88,7 +113,17 @@ impl Agenda {
 
     /// True simulated time, in nanoseconds since the world began.
     pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.time.elapsed().as_nanos()).expect("a world lasts less than 584 years")
+        match MOMENT.get() {
+            Moment::Now(now_ns) => now_ns,
+            moment => {
+                let now_ns = self.time.elapsed().as_nanos();
+                let now_ns = u64::try_from(now_ns).expect("a world lasts less than 584 years");
+                if moment == Moment::Stands {
+                    MOMENT.set(Moment::Now(now_ns));
+                }
+                now_ns
+            }
+        }
     }
 
     /// Plans `step` for `at_ns`, or for now where that has passed.
@@ -196,9 +231,11 @@ impl Future for Driver {
                 kernel.agenda.driver = Some(context.waker().clone());
             }
         });
-        while let Some(control) = kernel::with(take_steps) {
-            control();
-        }
+        in_a_moment(|| {
+            while let Some(control) = kernel::with(take_steps) {
+                control();
+            }
+        });
         limits::after_poll();
         Poll::Pending
     }

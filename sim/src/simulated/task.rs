@@ -1,5 +1,6 @@
 //! Tasks of a process.
 
+use super::agenda::in_a_moment;
 use super::kernel;
 use super::limits;
 use super::panics;
@@ -89,7 +90,7 @@ impl<F: Future> Future for OnNode<F> {
         let Some(future) = &mut self.future else { return Poll::Ready(None) };
         let before = trace::enter(task);
         let polled = kernel::enter(node, || {
-            std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
+            in_a_moment(|| std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))))
         });
         trace::enter(before);
         limits::after_poll();

@@ -78,6 +78,12 @@ impl Future for Sleep {
         let deadline_ns = self.deadline.as_nanos();
         let registered = self.registered;
         let registered = kernel::with(|kernel| {
+            // Whoever waits with others is polled for their sake most of the time.
+            if let Some(slot) = registered
+                && kernel.timers.renew(slot, context.waker())
+            {
+                return registered;
+            }
             if local_ns(kernel, node) >= deadline_ns {
                 if let Some(slot) = registered {
                     kernel.timers.remove(&mut kernel.agenda, slot);
@@ -85,10 +91,7 @@ impl Future for Sleep {
                 return None;
             }
             Some(match registered {
-                Some(slot) => {
-                    kernel.timers.renew(slot, context.waker());
-                    slot
-                }
+                Some(slot) => slot,
                 None => add(kernel, node, deadline_ns, context.waker().clone()),
             })
         });
@@ -130,10 +133,13 @@ impl Timers {
         }
     }
 
-    fn renew(&mut self, slot: u32, waker: &Waker) {
-        if let Some(current) = &mut self.slots[slot as usize].waker {
+    /// Whom to wake from now on. Whether the alarm is still to come.
+    fn renew(&mut self, slot: u32, waker: &Waker) -> bool {
+        let timer = &mut self.slots[slot as usize];
+        if let Some(current) = &mut timer.waker {
             current.clone_from(waker);
         }
+        timer.alarm.is_some()
     }
 
     fn remove(&mut self, agenda: &mut Agenda, slot: u32) {

@@ -215,6 +215,14 @@ impl Content {
         if snapshot.length_change >= self.durable_length.change {
             self.durable_length = Length { bytes: snapshot.length_bytes, change: snapshot.length_change };
         }
+        let synced = |sector: &Unsynced| {
+            sector.change <= snapshot.change && sector.captured.is_empty() && !sector.forgotten
+        };
+        if self.unsynced.values().all(synced) {
+            // As with most syncs. To forget all at once is much cheaper than one by one.
+            self.unsynced.clear();
+            return;
+        }
         self.unsynced.retain(|_, sector| {
             let covered = sector.captured.iter().rposition(|version| version.change <= snapshot.change);
             if let Some(last) = covered {
@@ -375,7 +383,8 @@ impl Content {
         if held.iter().all(|byte| *byte == 0) {
             return None;
         }
-        let mut bytes = held.to_vec();
+        let mut bytes = Vec::with_capacity(index(self.sector_bytes));
+        bytes.extend_from_slice(held);
         bytes.resize(index(self.sector_bytes), 0);
         Some(bytes.into())
     }
