@@ -27,7 +27,8 @@ const RECENT_BALLOTS: usize = 1024;
 /// What is chosen stays chosen: that a minority of disks may be lost after it is what [`Law::survives`] says.
 struct Agreement {
     names: Names,
-    roles: Vec<String>,
+    /// How many replicas there are where each node is one: all nodes of its role.
+    replicas: Vec<usize>,
     groups: BTreeMap<u32, Group>,
     violations: Violations,
     chosen: u64,
@@ -53,19 +54,14 @@ struct Slot {
 
 impl Agreement {
     fn new(plan: &Plan) -> Self {
+        let of_role = |role: &str| plan.nodes.iter().filter(|node| node.role == role).count();
         Self {
             names: Names::of(plan),
-            roles: plan.nodes.iter().map(|node| node.role.clone()).collect(),
+            replicas: plan.nodes.iter().map(|node| of_role(&node.role)).collect(),
             groups: BTreeMap::new(),
             violations: Violations::default(),
             chosen: 0,
         }
-    }
-
-    /// How many replicas there are where `node` is one: all nodes of its role.
-    fn replicas(&self, node: NodeIndex) -> usize {
-        let role = self.roles.get(node.0 as usize);
-        self.roles.iter().filter(|other| Some(*other) == role).count()
     }
 
     fn add(&mut self, shape: &str, message: String, earlier: Option<Event>, event: &Event) {
@@ -112,8 +108,8 @@ impl Agreement {
         let promised = state.promised.get(&event.node).copied().filter(|(promised, _)| *promised > ballot);
         let lowest = state.leaders.first_key_value().map_or(0, |(ballot, _)| *ballot);
         let unled = state.is_led && ballot > lowest && !state.leaders.contains_key(&ballot);
-        let name = self.names.name(event.node).to_owned();
         if let Some((promised, said)) = promised {
+            let name = self.names.name(event.node);
             let message =
                 format!("{name} accepted slot {slot} in ballot {ballot} after it promised ballot {promised}");
             let earlier = said.event(Fact::Promise { group, ballot: promised });
@@ -125,6 +121,7 @@ impl Agreement {
             self.add("two values in one ballot", message, Some(earlier), event);
         }
         if unled {
+            let name = self.names.name(event.node);
             let message = format!("{name} accepted slot {slot} in ballot {ballot}, which nobody leads");
             self.add("accepted from nobody", message, None, event);
         }
@@ -132,7 +129,8 @@ impl Agreement {
 
     fn choose(&mut self, event: &Event, group: u32, slot: u64, value: Digest) {
         self.chosen += 1;
-        let majority = self.replicas(event.node) / 2 + 1;
+        let replicas = self.replicas.get(event.node.0 as usize).copied().unwrap_or_default();
+        let majority = replicas / 2 + 1;
         let short = u16::from_le_bytes([value.0[0], value.0[1]]).max(1);
         let state = self.groups.entry(group).or_default();
         let index = usize::try_from(slot).unwrap_or(usize::MAX);

@@ -62,10 +62,11 @@ impl Delivery {
     /// The request's item, for an event that only a submitted request can have; none where it is over. One that nobody
     /// submitted is a violation.
     fn asked(&mut self, event: &Event, id: Id) -> Option<&mut Item> {
-        if self.over.contains(id) {
-            return None;
-        }
+        // An item is open or over, never both.
         if !self.items.contains_key(&id) {
+            if self.over.contains(id) {
+                return None;
+            }
             let line = self.names.line(event);
             let word = event.fact.word();
             let message = format!("request {id} was never submitted by any client, and yet there is: {word}");

@@ -15,13 +15,22 @@ impl IdSet {
 
     /// Adds `id`; false where it was there.
     pub(crate) fn insert(&mut self, id: Id) -> bool {
-        if self.contains(id) {
-            return false;
+        let next = id.0.checked_add(1);
+        if let Some((&first, last)) = self.0.range_mut(..=id.0).next_back() {
+            if id.0 <= *last {
+                return false;
+            }
+            if *last + 1 == id.0 {
+                *last = id.0;
+                // Where another run begins right behind, the two are one.
+                if let Some(last) = next.and_then(|next| self.0.remove(&next)) {
+                    self.0.insert(first, last);
+                }
+                return true;
+            }
         }
-        let below = self.0.range(..id.0).next_back().filter(|(_, last)| **last + 1 == id.0);
-        let first = below.map_or(id.0, |(first, _)| *first);
-        let last = id.0.checked_add(1).and_then(|next| self.0.remove(&next)).unwrap_or(id.0);
-        self.0.insert(first, last);
+        let last = next.and_then(|next| self.0.remove(&next)).unwrap_or(id.0);
+        self.0.insert(id.0, last);
         true
     }
 }

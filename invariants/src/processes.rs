@@ -6,7 +6,7 @@ use crate::{Invariant, Law, Outcome};
 use sim::fault::Inject;
 use sim::history::{Down, Event, Fact, NodeIndex};
 use sim::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Faults may end processes; bugs may not.
 pub const LAW: Law = Law {
@@ -27,7 +27,8 @@ struct Processes {
     excuses: Vec<Option<Down>>,
     /// Nodes hit by one of them, and how: what a disk has suffered stays.
     excused: BTreeSet<(NodeIndex, Down)>,
-    last: BTreeMap<NodeIndex, VecDeque<Event>>,
+    /// By node; what happens on none is of no interest here.
+    last: Vec<VecDeque<Event>>,
     violations: Violations,
     booted: u64,
 }
@@ -38,7 +39,7 @@ impl Processes {
             names: Names::of(plan),
             excuses: plan.faults.iter().map(|fault| excuse(&fault.inject)).collect(),
             excused: BTreeSet::new(),
-            last: BTreeMap::new(),
+            last: vec![VecDeque::with_capacity(LAST_EVENTS); plan.nodes.len()],
             violations: Violations::default(),
             booted: 0,
         }
@@ -46,7 +47,7 @@ impl Processes {
 
     fn ended(&mut self, event: &Event, cause: &str, shape: &str) {
         let message = format!("the process of {} ended by itself: {cause}", self.names.name(event.node));
-        let last = self.last.remove(&event.node).unwrap_or_default();
+        let last = self.last.get_mut(event.node.0 as usize).map(std::mem::take).unwrap_or_default();
         let evidence = last.iter().chain([event]).map(|event| self.names.line(event)).collect();
         self.violations.add_all(event.at_ns, shape, None, message, evidence);
     }
@@ -90,7 +91,7 @@ impl Invariant for Processes {
             }
             _ => {}
         }
-        let last = self.last.entry(event.node).or_default();
+        let Some(last) = self.last.get_mut(event.node.0 as usize) else { return };
         if last.len() == LAST_EVENTS {
             last.pop_front();
         }

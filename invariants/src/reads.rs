@@ -1,6 +1,6 @@
 //! `reads`: what clients are told of their requests is linearizable, whoever leads.
 
-use crate::linearizability::{Checker, Effect, History, Model, OperationId, Verdict};
+use crate::linearizability::{Checker, Decision, Effect, History, Model, OperationId, Partition, Verdict};
 use crate::names::Names;
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
@@ -75,6 +75,20 @@ impl Model for Request {
 
     fn effect(&self, call: &Call, _: Option<&Option<Stage>>) -> Effect {
         if *call == Call::Look { Effect::Observes } else { Effect::Depends }
+    }
+
+    /// Most requests are asked about by one client, one question after the other: then the order of the answers is one in
+    /// which all happened, or else the search has to find another. What was never answered need not have happened.
+    fn shortcut(&self, partition: &Partition<'_, Call, Option<Stage>>, _: u64) -> Option<Decision> {
+        let answered = |index| Some((partition.returned(index)?, index));
+        let mut order: Vec<_> = (0..partition.len()).filter_map(answered).collect();
+        order.sort_unstable();
+        let mut state = self.initial(&());
+        for (_, index) in &order {
+            let operation = partition.operation(*index);
+            state = self.step(&state, operation.call(), operation.returned())?;
+        }
+        Some(Decision::Linearizable(order.into_iter().map(|(_, index)| partition.id(index)).collect()))
     }
 }
 
@@ -190,5 +204,45 @@ impl Invariant for Reads {
         let undecided = self.undecided;
         let unknown = (undecided > 0).then(|| format!("{undecided} requests would take longer searches"));
         Outcome { violations: self.violations.into_vec(), exercised: self.answered, unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linearizability::{Strategy as Search, validate};
+    use proptest::prelude::*;
+
+    /// Calls and returns of up to three operations at a time, as chance has them.
+    fn histories() -> impl Strategy<Value = History<Call, Option<Stage>>> {
+        let call = prop_oneof![Just(Call::Keep), Just(Call::End), Just(Call::Forget), Just(Call::Look)];
+        let stage = prop_oneof![Just(Stage::Unknown), Just(Stage::Kept), Just(Stage::Over)];
+        proptest::collection::vec((call, stage, 0_usize..4), 0..8).prop_map(|steps| {
+            let mut history = History::new();
+            let mut open = Vec::new();
+            for (call, stage, returns) in steps {
+                open.push((history.call(call), (call == Call::Look).then_some(stage)));
+                for (operation, seen) in open.drain(..returns.min(open.len())) {
+                    history.returned(operation, seen).unwrap();
+                }
+            }
+            history
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_the_answers_is_taken_only_where_the_model_allows_it(history in histories()) {
+            let by_search = Checker::new().strategy(Search::DepthFirst).check(&Request, &history);
+            let is_linearizable = matches!(by_search, Verdict::Linearizable { .. });
+            let order = match Checker::new().check(&Request, &history) {
+                Verdict::Linearizable { order } => Some(order),
+                _ => None,
+            };
+            prop_assert_eq!(order.is_some(), is_linearizable);
+            if let Some(order) = order {
+                prop_assert_eq!(validate(&Request, &history, &order), Ok(()));
+            }
+        }
     }
 }

@@ -40,6 +40,8 @@ struct Levels {
     names: Names,
     resilience: bool,
     objectives: Objectives,
+    /// Whether any objective is one that this law judges: without a promise nothing is kept.
+    promises: bool,
     duration_ns: u64,
     requests: BTreeMap<Id, Request>,
     /// Start and end of faults, by their place in the plan.
@@ -71,10 +73,18 @@ fn percent(share: f64) -> String {
 
 impl Levels {
     fn new(plan: &Plan, resilience: bool) -> Self {
+        let Objectives { availability, latency_ns, error_budget, fairness, .. } = plan.objectives;
+        let Objectives { recovery_ns, blast_radius, .. } = plan.objectives;
+        let promises = if resilience {
+            recovery_ns.is_some() || blast_radius.is_some()
+        } else {
+            latency_ns.is_some() || [availability, error_budget, fairness].iter().any(Option::is_some)
+        };
         Self {
             names: Names::of(plan),
             resilience,
             objectives: plan.objectives,
+            promises,
             duration_ns: plan.duration_ns,
             requests: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -267,8 +277,7 @@ fn unfair(sent: &[(Id, &Request)], least: f64) -> Option<(u32, f64, f64)> {
 
 impl Invariant for Levels {
     fn observe(&mut self, event: &Event) {
-        // Without a promise nothing is kept.
-        if self.objectives.is_empty() {
+        if !self.promises {
             return;
         }
         match event.fact {
