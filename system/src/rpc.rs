@@ -82,7 +82,7 @@ impl<Q: Serialize, R: DeserializeOwned> Remote<Q, R> {
             number = shared.expect_reply(sender);
             wire::encode(&Ask::Call { number, budget_ns, request }, blob)
         });
-        Call { shared: self.shared.clone(), number, reply, types: PhantomData }
+        Call { shared: self.shared.clone(), number, is_over: false, reply, types: PhantomData }
     }
 
     /// Sends a message that has no reply. It may be lost.
@@ -101,6 +101,8 @@ impl<Q: Serialize, R: DeserializeOwned> Remote<Q, R> {
 pub struct Call<R> {
     shared: Arc<Mutex<Shared>>,
     number: u64,
+    /// Whether the reply came, and the call is forgotten already.
+    is_over: bool,
     reply: oneshot::Receiver<Result<Frame, RpcError>>,
     types: PhantomData<fn() -> R>,
 }
@@ -110,6 +112,7 @@ impl<R: DeserializeOwned> Future for Call<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.reply).poll(context).map(|frame| {
+            self.is_over = true;
             let lost = || RpcError::Unreachable("the connection was given up".to_owned());
             let frame = frame.map_err(|_| lost())??;
             match frame.header::<Say<R>>()? {
@@ -122,7 +125,9 @@ impl<R: DeserializeOwned> Future for Call<R> {
 
 impl<R> Drop for Call<R> {
     fn drop(&mut self) {
-        connection::lock(&self.shared).forget(self.number);
+        if !self.is_over {
+            connection::lock(&self.shared).forget(self.number);
+        }
     }
 }
 

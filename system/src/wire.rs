@@ -6,7 +6,7 @@
 //! Numbers are little-endian, checks CRC-32, headers postcard. The prefix has a check of its own, so that a damaged
 //! length is noticed at once and not by waiting for bytes that never come.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
@@ -154,7 +154,7 @@ impl Decoder {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
             None if self.available < PREFIX_BYTES => return Ok(None),
-            None => read_prefix(&self.take(PREFIX_BYTES))?,
+            None => self.take_prefix()?,
         };
         self.prefix = Some(prefix);
         if self.available < prefix.header_length + prefix.blob_length {
@@ -167,6 +167,19 @@ impl Decoder {
             return Err(WireError::Damaged("content"));
         }
         Ok(Some(Frame { header, blob }))
+    }
+
+    fn take_prefix(&mut self) -> Result<Prefix, WireError> {
+        // Most frames come in one chunk, which need not be split to look at it.
+        match self.chunks.front_mut() {
+            Some(first) if first.len() > PREFIX_BYTES => {
+                let prefix = read_prefix(first)?;
+                first.advance(PREFIX_BYTES);
+                self.available -= PREFIX_BYTES;
+                Ok(prefix)
+            }
+            _ => read_prefix(&self.take(PREFIX_BYTES)),
+        }
     }
 
     /// The first `length` bytes; copied only where they came in more than one chunk.

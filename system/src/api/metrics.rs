@@ -29,10 +29,15 @@ pub(super) struct Metrics(Mutex<Counted>);
 #[derive(Default)]
 struct Counted {
     in_flight: u64,
-    /// Answers by door and status.
-    answers: BTreeMap<(String, u16), u64>,
-    /// How long answers took, by door.
-    took: BTreeMap<String, Histogram>,
+    doors: BTreeMap<String, Door>,
+}
+
+/// The answers of one door.
+#[derive(Default)]
+struct Door {
+    /// How many, by status.
+    answers: BTreeMap<u16, u64>,
+    took: Histogram,
 }
 
 #[derive(Default)]
@@ -64,13 +69,13 @@ impl Drop for InFlight<'_> {
 
 /// Counts every answer, whichever door gives it, and has no browser guess what it is.
 pub(super) async fn measure(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let door = request.extensions().get::<MatchedPath>();
-    let door = door.map_or(NO_DOOR, |path| path.as_str()).to_owned();
+    let door = request.extensions().get::<MatchedPath>().cloned();
     let begun = Instant::now();
     let in_flight = server.metrics.begin();
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     drop(in_flight);
+    let door = door.as_ref().map_or(NO_DOOR, MatchedPath::as_str);
     server.metrics.counted(|counted| counted.add(door, response.status().as_u16(), begun.elapsed()));
     response
 }
@@ -102,13 +107,21 @@ pub(super) async fn scrape(
     asked.await
 }
 
-impl Counted {
-    fn add(&mut self, door: String, status: u16, took: Duration) {
-        *self.answers.entry((door.clone(), status)).or_default() += 1;
-        let histogram = self.took.entry(door).or_default();
+impl Door {
+    fn add(&mut self, status: u16, took: Duration) {
+        *self.answers.entry(status).or_default() += 1;
         let bucket = BUCKETS_MS.partition_point(|end_ms| Duration::from_millis(*end_ms) < took);
-        histogram.buckets[bucket] += 1;
-        histogram.sum += took;
+        self.took.buckets[bucket] += 1;
+        self.took.sum += took;
+    }
+}
+
+impl Counted {
+    fn add(&mut self, door: &str, status: u16, took: Duration) {
+        match self.doors.get_mut(door) {
+            Some(door) => door.add(status, took),
+            None => self.doors.entry(door.to_owned()).or_default().add(status, took),
+        }
     }
 
     fn text(&self) -> Result<String, fmt::Error> {
@@ -118,13 +131,15 @@ impl Counted {
         writeln!(text, "http_requests_in_flight {}", self.in_flight)?;
         writeln!(text, "# TYPE http_requests counter")?;
         writeln!(text, "# HELP http_requests Requests that were answered, by door and status.")?;
-        for ((door, status), count) in &self.answers {
-            writeln!(text, "http_requests_total{{door=\"{door}\",status=\"{status}\"}} {count}")?;
+        for (name, door) in &self.doors {
+            for (status, count) in &door.answers {
+                writeln!(text, "http_requests_total{{door=\"{name}\",status=\"{status}\"}} {count}")?;
+            }
         }
         let name = "http_request_duration_seconds";
         writeln!(text, "# TYPE {name} histogram\n# UNIT {name} seconds")?;
         writeln!(text, "# HELP {name} How long answers took, by door.")?;
-        for (door, histogram) in &self.took {
+        for (door, Door { took: histogram, .. }) in &self.doors {
             let ends = BUCKETS_MS.iter().map(|end_ms| Duration::from_millis(*end_ms).as_secs_f64());
             let ends = ends.map(|end_s| format!("{end_s:?}")).chain(["+Inf".to_owned()]);
             let mut count = 0;

@@ -369,9 +369,8 @@ impl Shared {
     /// The blob is here now; the number of a file that has none left because of it.
     fn link(&mut self, place: Place) -> Option<u64> {
         let digest = place.head.digest;
-        let before = self.index.get(&digest).copied();
-        let empty = before.and_then(|before| self.unlink(digest, before));
-        self.index.insert(digest, place);
+        let before = self.index.insert(digest, place);
+        let empty = before.and_then(|before| self.forget(digest, before));
         self.stored.insert((place.head.as_of.clock_ns, digest));
         let segment = self.segments.get_mut(&place.segment).expect("it was written to");
         segment.live += 1;
@@ -380,8 +379,14 @@ impl Shared {
         empty.filter(|number| *number != place.segment)
     }
 
+    /// The blob is not here any more; the number of a file that has none left because of it.
     fn unlink(&mut self, digest: Digest, place: Place) -> Option<u64> {
         self.index.remove(&digest);
+        self.forget(digest, place)
+    }
+
+    /// The blob is not at `place` any more, whatever the index says; as [`Shared::unlink`].
+    fn forget(&mut self, digest: Digest, place: Place) -> Option<u64> {
         self.stored.remove(&(place.head.as_of.clock_ns, digest));
         let segment = self.segments.get_mut(&place.segment)?;
         segment.live -= 1;

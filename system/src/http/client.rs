@@ -20,11 +20,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Makes requests; clones share their connections.
 #[derive(Clone, Default)]
 pub struct HttpClient {
-    /// Connections that wait for their next request, by node and port.
+    /// Connections that wait for their next request, by node, each with its port.
     idle: Arc<Mutex<Idle>>,
 }
 
-type Idle = BTreeMap<(String, u16), Vec<Sender>>;
+type Idle = BTreeMap<String, Vec<(u16, Sender)>>;
 type Sender = SendRequest<Full<Bytes>>;
 
 /// Why there is no answer. The request may have been carried out all the same.
@@ -106,13 +106,22 @@ impl HttpClient {
     /// An idle connection that lives: the one used last.
     fn take(&self, node: &str, port: u16) -> Option<Sender> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let senders = idle.get_mut(&(node.to_owned(), port))?;
-        std::iter::from_fn(|| senders.pop()).find(|sender| !sender.is_closed())
+        let senders = idle.get_mut(node)?;
+        loop {
+            let place = senders.iter().rposition(|(of, _)| *of == port)?;
+            let (_, sender) = senders.remove(place);
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
     }
 
     fn keep(&self, node: &str, port: u16, sender: Sender) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.entry((node.to_owned(), port)).or_default().push(sender);
+        match idle.get_mut(node) {
+            Some(senders) => senders.push((port, sender)),
+            None => drop(idle.insert(node.to_owned(), vec![(port, sender)])),
+        }
     }
 }
 

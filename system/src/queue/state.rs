@@ -208,19 +208,23 @@ impl State {
     }
 
     fn extend(&mut self, key: &str, token: u64, lease_ns: u64) -> Reply {
-        let Some((position, stage)) = self.leased(key, token) else { return Reply::Fenced };
-        let Stage::Leased { worker, token, attempt, .. } = stage else { unreachable!("it is leased") };
+        let Some((position, Stage::Leased { worker, token, attempt, .. })) = self.leased(key, token) else {
+            return Reply::Fenced;
+        };
+        let (worker, token, attempt) = (worker.clone(), *token, *attempt);
         let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
         self.enter(position, Stage::Leased { worker, token, attempt, expires_ns });
         Reply::Done
     }
 
     fn give_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
-        let Some((position, stage)) = self.leased(key, token) else { return Reply::Fenced };
-        let Stage::Leased { worker, .. } = stage else { unreachable!("it is leased") };
+        let Some((position, Stage::Leased { worker, .. })) = self.leased(key, token) else {
+            return Reply::Fenced;
+        };
+        let cause = format!("{worker} gave it back");
         let until_ns = self.core.clock_ns.saturating_add(delay_ns);
         let stage = if delay_ns == 0 { Stage::Waiting } else { Stage::Delayed { until_ns } };
-        self.return_or_set_aside(position, stage, &format!("{worker} gave it back"), effects);
+        self.return_or_set_aside(position, stage, &cause, effects);
         Reply::Done
     }
 
@@ -232,7 +236,7 @@ impl State {
         amounts: Amounts,
         effects: &mut Vec<Effect>,
     ) -> Reply {
-        let Some((position, _)) = self.leased(key, token) else {
+        let Some(position) = self.leased(key, token).map(|(position, _)| position) else {
             let ended = self.job(key).is_some_and(|job| job.ended_by() == Some(token));
             sim::sometimes!(ended, "a worker finishes what it has finished");
             return if ended { Reply::Done } else { Reply::Fenced };
@@ -312,19 +316,23 @@ impl State {
     }
 
     /// The job of `key` and its stage, if this token's lease is its latest and not over.
-    fn leased(&self, key: &str, token: u64) -> Option<(u64, Stage)> {
+    fn leased(&self, key: &str, token: u64) -> Option<(u64, &Stage)> {
         let position = *self.keys.get(key)?;
         let stage = &self.core.jobs[&position].stage;
         let held = matches!(stage, Stage::Leased { token: latest, .. } if *latest == token);
         sim::sometimes!(!held, "a worker answers for a lease that is over");
-        held.then(|| (position, stage.clone()))
+        held.then_some((position, stage))
     }
 
     /// Moves a job to another stage.
     fn enter(&mut self, position: u64, stage: Stage) {
-        let job = self.core.jobs.get_mut(&position).expect("it is there");
-        let before = std::mem::replace(&mut job.stage, stage.clone());
+        let before = std::mem::replace(self.stage(position), Stage::Waiting);
         self.unindex(position, &before);
         self.index(position, &stage);
+        *self.stage(position) = stage;
+    }
+
+    fn stage(&mut self, position: u64) -> &mut Stage {
+        &mut self.core.jobs.get_mut(&position).expect("it is there").stage
     }
 }

@@ -150,6 +150,9 @@ impl Paxos {
     /// Lets reads take place that are confirmed and whose slots were given out.
     pub(super) fn pass_reads(&mut self) {
         let Role::Leading(leading) = &mut self.role else { return };
+        if leading.reads.is_empty() {
+            return;
+        }
         let confirmed = leading.confirmed(&self.config);
         let passes = |read: &Pending| read.round <= confirmed && read.index <= self.chosen;
         while leading.reads.front().is_some_and(passes) {
