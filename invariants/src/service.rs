@@ -4,7 +4,7 @@ use crate::names::Names;
 use crate::verdict::Violations;
 use crate::{Invariant, Law, Outcome};
 use sim::duration_text;
-use sim::history::{Event, Fact, Id};
+use sim::history::{Event, Fact, Id, WORLD};
 use sim::plan::{Objectives, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ struct Levels {
     duration_ns: u64,
     requests: BTreeMap<Id, Request>,
     /// Start and end of faults, by their place in the plan.
-    faults: BTreeMap<u32, (u64, Option<u64>)>,
+    faults: BTreeMap<u32, (Event, Option<u64>)>,
     violations: Violations,
     judged: u64,
 }
@@ -192,8 +192,8 @@ impl Levels {
     fn recovery(&mut self, at_ns: u64, windows: &[(u64, u64)]) {
         let Some(recovery_ns) = self.objectives.recovery_ns else { return };
         let quiet = |(from_ns, to_ns): &&(u64, u64)| {
-            let clear = |(start_ns, end_ns): &(u64, Option<u64>)| {
-                start_ns >= to_ns
+            let clear = |(start, end_ns): &(Event, Option<u64>)| {
+                start.at_ns >= *to_ns
                     || end_ns.is_some_and(|end_ns| end_ns.saturating_add(recovery_ns) <= *from_ns)
             };
             let after =
@@ -208,19 +208,17 @@ impl Levels {
             let failed: Vec<_> = failed.map(|(_, one)| one.sent.clone()).collect();
             self.judged += u64::from(requests > 0);
             if !failed.is_empty() {
-                let ends = self
-                    .faults
-                    .values()
-                    .filter_map(|(_, end_ns)| *end_ns)
-                    .filter(|end_ns| *end_ns <= from_ns);
-                let ended = duration_text::readable(ends.max().unwrap_or_default());
+                let ends = self.faults.iter().filter_map(|(fault, (_, end_ns))| Some(((*end_ns)?, *fault)));
+                let (end_ns, fault) = ends.filter(|(end_ns, _)| *end_ns <= from_ns).max().unwrap_or_default();
+                let ended = duration_text::readable(end_ns);
+                let end = Event { at_ns: end_ns, node: WORLD, fact: Fact::FaultEnd { fault } };
                 let message = format!(
                     "{} of {requests} requests from {} to {} failed, and the last fault had ended at {ended}",
                     failed.len(),
                     duration_text::format(from_ns),
                     duration_text::format(to_ns),
                 );
-                self.add(at_ns, "harm outlives its cause", message, &failed);
+                self.add(at_ns, "harm outlives its cause", message, &[&[end], &failed[..]].concat());
             }
         }
     }
@@ -228,7 +226,7 @@ impl Levels {
     /// Of faults that were alone in their time: how many customers had a request fail that was first sent during them.
     fn blast_radius(&mut self, at_ns: u64) {
         let Some(most) = self.objectives.blast_radius else { return };
-        let span = |(start_ns, end_ns): &(u64, Option<u64>)| (*start_ns, end_ns.unwrap_or(u64::MAX));
+        let span = |(start, end_ns): &(Event, Option<u64>)| (start.at_ns, end_ns.unwrap_or(u64::MAX));
         let spans: Vec<_> = self.faults.iter().map(|(fault, times)| (*fault, span(times))).collect();
         for (fault, (start_ns, end_ns)) in &spans {
             let alone = spans
@@ -253,7 +251,9 @@ impl Levels {
                     customers.len(),
                     percent(most),
                 );
-                self.add(at_ns, "blast radius", message, &failed);
+                let start = self.faults.get(fault).map(|(start, _)| start.clone());
+                let events: Vec<Event> = start.into_iter().chain(failed).collect();
+                self.add(at_ns, "blast radius", message, &events);
             }
         }
     }
@@ -288,7 +288,7 @@ impl Invariant for Levels {
             Fact::Receive { id, .. } => self.answer(event.at_ns, id, true),
             Fact::Refuse { id, status } => self.answer(event.at_ns, id, is_of_the_input(status)),
             Fact::GiveUp { id } => self.answer(event.at_ns, id, false),
-            Fact::FaultStart { fault, .. } => drop(self.faults.insert(fault, (event.at_ns, None))),
+            Fact::FaultStart { fault, .. } => drop(self.faults.insert(fault, (event.clone(), None))),
             Fact::FaultEnd { fault } => {
                 if let Some((_, end_ns)) = self.faults.get_mut(&fault) {
                     *end_ns = Some(event.at_ns);
