@@ -51,8 +51,16 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut chance = sim::node::stream("billing");
     let mut next = None;
     let mut complete_since = None;
+    let mut last_read = Instant::now();
     loop {
         sleep(chance.duration(LOOK_EVERY / 2..LOOK_EVERY * 3 / 2)).await;
+        // An archive that nobody reads from is not known to be one: once a period, the last bill is read back.
+        if let Some(last) = next.and_then(|next: u64| next.checked_sub(1))
+            && last_read.elapsed() >= Duration::from_nanos(node.period_ns)
+        {
+            last_read = Instant::now();
+            node.read_back(last).await;
+        }
         let Ok(names) = node.archive.names().await else { continue };
         let period =
             names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max().unwrap_or(0);
@@ -156,6 +164,22 @@ impl Node {
             }
         }
         None
+    }
+
+    /// Reads a bill from cold storage, as an auditor would; that it is not there, or no bill, is for people to look into.
+    async fn read_back(&self, period: u64) {
+        let wrong = match self.archive.get(&object_of(period)).await {
+            Ok(Some(content)) => {
+                serde_json::from_slice::<Bill>(&content).err().map(|error| error.to_string())
+            }
+            Ok(None) => Some("it is not in the archive".to_owned()),
+            // It says nothing of the bill.
+            Err(_) => None,
+        };
+        if let Some(wrong) = wrong {
+            let text = format!("the bill of period {period} cannot be read back: {wrong}");
+            sim::node::record(Fact::Note { text });
+        }
     }
 
     /// Puts the bill into cold storage, where it takes effect.
