@@ -1,24 +1,29 @@
 //! `order`: the queue is first in, first out.
 
+mod groups;
+mod stairs;
+
 use crate::names::{Names, Said};
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
+use groups::Groups;
 use sim::duration_text;
 use sim::history::{Event, Fact, Id};
 use sim::plan::Plan;
+use stairs::{HandOut, Stairs};
 use std::collections::BTreeMap;
 
 /// First in, first out.
 pub const LAW: Law = Law {
     name: "order",
     sentence: "the queue's order respects what clients were told, items are handed out for the first time in that order, \
-               and every hand-out is counted",
+               those of one group one after another, and every hand-out is counted",
     needs: "an item that is handed out for the first time after another",
     survives: &[Bound::MinorityOfDisks(Keepers::Queue)],
     make: |plan| Box::new(Order::new(plan)),
 };
 
-/// Hand-outs that are kept to compare with, below the latest.
+/// Hand-outs whose tokens are kept to compare with, below the latest.
 const RECENT: usize = 1 << 16;
 
 /// The law at work: linearizability of a queue whose order is known.
@@ -28,11 +33,14 @@ const RECENT: usize = 1 << 16;
 /// sorted sequence stays sorted if what is put in fits between its neighbours, which needs no search: see Bouajjani, Emmi,
 /// Enea and Hamza 2015 for the patterns, of which these are the ones that a known order leaves over. Hand-outs whose
 /// answer was lost are gaps. A redelivered item takes its old place, which says nothing of order.
+///
+/// An item of a group may be overtaken for as long as an earlier one of the group is not over, and it must be: who first
+/// says that an item is over has just made it so, and nobody can have been handed the next one before.
 struct Order {
     names: Names,
     items: BTreeMap<Id, Item>,
-    /// First hand-outs by their token.
-    handed: BTreeMap<u64, (u64, Event)>,
+    handed: Stairs,
+    groups: Groups,
     /// All hand-outs by their token: which delivery of which item.
     tokens: BTreeMap<u64, (Id, u32, Event)>,
     /// The highest place among items that were acknowledged, with the acknowledgement.
@@ -45,6 +53,10 @@ struct Order {
 #[derive(Default)]
 struct Item {
     position: Option<u64>,
+    group: Option<u32>,
+    /// From where on in the queue's order it waits for nothing but its turn.
+    ready: u64,
+    is_over: bool,
     /// What was acknowledged before the item was sent: it must come behind.
     behind: Option<(u64, Event)>,
     /// The latest hand-out: its token, and which delivery it was.
@@ -57,7 +69,8 @@ impl Order {
         Self {
             names: Names::of(plan),
             items: BTreeMap::new(),
-            handed: BTreeMap::new(),
+            handed: Stairs::default(),
+            groups: Groups::default(),
             tokens: BTreeMap::new(),
             acknowledged: None,
             violations: Violations::default(),
@@ -67,7 +80,10 @@ impl Order {
 
     fn enqueue(&mut self, event: &Event, id: Id, position: u64) {
         let Some(item) = self.items.get_mut(&id).filter(|item| item.position.is_none()) else { return };
-        item.position = Some(position);
+        (item.position, item.ready) = (Some(position), position);
+        if let Some(group) = item.group {
+            self.groups.join(group, position, id, event);
+        }
         if let Some((before, acknowledged)) = item.behind.take().filter(|(before, _)| *before > position) {
             let told = duration_text::readable(acknowledged.at_ns);
             let message = format!(
@@ -88,7 +104,7 @@ impl Order {
 
     fn deliver(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
         self.count(event, id, delivery, token);
-        if delivery == 1 {
+        if self.deliver_in_turn(event, id, token) && delivery == 1 {
             self.deliver_first(event, id, token);
         }
         self.forget(id);
@@ -119,32 +135,67 @@ impl Order {
         }
     }
 
+    /// Whether an item that is handed out has to wait for no other of its group.
+    fn deliver_in_turn(&mut self, event: &Event, id: Id, token: u64) -> bool {
+        let Some(Item { position: Some(position), group: Some(group), .. }) = self.items.get(&id) else {
+            return true;
+        };
+        let (position, group) = (*position, *group);
+        let (message, other) = if let Some((earlier, enqueued)) = self.groups.earlier(group, position) {
+            let message = format!(
+                "request {id} was handed out before {earlier}, an earlier one of its group, was over"
+            );
+            (message, enqueued.clone())
+        } else if let Some(other) = self.groups.hand_out(group, position, token, event) {
+            (format!("the hand-outs of group {group} are not in order, as their tokens say"), other)
+        } else {
+            self.compared += 1;
+            return true;
+        };
+        let lines = vec![self.names.line(&other), self.names.line(event)];
+        self.violations.add_all(event.at_ns, "out of turn", Some(id), message, lines);
+        false
+    }
+
     fn deliver_first(&mut self, event: &Event, id: Id, token: u64) {
-        let Some(position) = self.items.get(&id).and_then(|item| item.position) else { return };
-        let before = self.handed.range(..token).next_back().filter(|(_, (other, _))| *other > position);
-        let after = self.handed.range(token + 1..).next().filter(|(_, (other, _))| *other < position);
+        let Some(Item { position: Some(position), ready, .. }) = self.items.get(&id) else { return };
+        let new = HandOut { position: *position, ready: *ready, event: event.clone() };
         self.compared += u64::from(!self.handed.is_empty());
-        if let Some((_, (place, other))) = before.or(after) {
-            let ((first, one), (second, two)) = if *place > position {
-                ((*place, other), (position, event))
-            } else {
-                ((position, event), (*place, other))
-            };
+        if let Some([one, two]) = self.handed.add(token, new) {
+            let (first, second) = (one.position, two.position);
             let message =
                 format!("the item at position {first} was handed out before that at position {second}");
-            let lines = vec![self.names.line(one), self.names.line(two)];
+            let lines = vec![self.names.line(&one.event), self.names.line(&two.event)];
             self.violations.add_all(event.at_ns, "out of order", Some(id), message, lines);
-        } else {
-            self.handed.insert(token, (position, event.clone()));
-            if self.handed.len() > RECENT {
-                self.handed.pop_first();
+        }
+    }
+
+    /// An item is over, by the command at position `ended`.
+    fn end(&mut self, event: &Event, id: Id, ended: u64) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let Some(position) = item.position.filter(|position| *position < ended && !item.is_over) else {
+            return;
+        };
+        item.is_over = true;
+        if let Some(group) = item.group {
+            if let Some((earlier, enqueued)) = self.groups.earlier(group, position) {
+                let message = format!("request {id} was over before {earlier}, an earlier one of its group");
+                let lines = vec![self.names.line(enqueued), self.names.line(event)];
+                self.violations.add_all(event.at_ns, "over out of turn", Some(id), message, lines);
+            }
+            let next = self.groups.leave(group, position);
+            if let Some(next) = next.and_then(|next| self.items.get_mut(&next)) {
+                next.ready = next.ready.max(ended);
             }
         }
+        self.forget(id);
     }
 
     /// Forgets an item of which nothing more can be asked.
     fn forget(&mut self, id: Id) {
-        if self.items.get(&id).is_some_and(|item| item.latest.is_some() && item.settled) {
+        let waited_for = |item: &Item| item.group.is_some() && !item.is_over;
+        let done = |item: &Item| item.latest.is_some() && item.settled && !waited_for(item);
+        if self.items.get(&id).is_some_and(done) {
             self.items.remove(&id);
         }
     }
@@ -157,7 +208,15 @@ impl Invariant for Order {
                 let behind = self.acknowledged.clone();
                 self.items.insert(id, Item { behind, ..Item::default() });
             }
+            Fact::Join { id, group } => {
+                if let Some(item) = self.items.get_mut(&id).filter(|item| item.position.is_none()) {
+                    item.group = Some(group);
+                }
+            }
             Fact::Enqueue { id, position } => self.enqueue(event, id, position),
+            Fact::Finish { id, position, .. } | Fact::Quarantine { id, position, .. } => {
+                self.end(event, id, position);
+            }
             Fact::Acknowledge { id } => self.acknowledge(event, id),
             Fact::Deliver { id, delivery, token } => self.deliver(event, id, delivery, token),
             Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {

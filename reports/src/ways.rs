@@ -86,6 +86,7 @@ pub(crate) fn id_of(fact: &Fact) -> Option<Id> {
         | Fact::Refuse { id, .. }
         | Fact::Receive { id, .. }
         | Fact::GiveUp { id }
+        | Fact::Join { id, .. }
         | Fact::Enqueue { id, .. }
         | Fact::Deliver { id, .. }
         | Fact::Finish { id, .. }

@@ -100,6 +100,8 @@ struct Server {
     deadline: Duration,
     /// Whether a key that comes again is the same job.
     idempotency: bool,
+    /// Whether the jobs of one customer are done one after another.
+    groups_by_customer: bool,
     /// Jobs that may wait in the queue before this server says that it is not ready.
     waiting_max: u64,
 }
@@ -127,6 +129,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
         deadline: deployment.duration("api.deadline"),
         idempotency: deployment.flag("api.idempotency"),
+        groups_by_customer: deployment.setting("queue.groups") == "customer",
         waiting_max: deployment.number("queue.max-waiting"),
     };
     http::serve(listener, router(Arc::new(server)), sim::node::stopping()).await;

@@ -11,6 +11,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a job is enqueued that has ended already",
     "a job is enqueued that is there already",
     "a job is set aside as poison",
+    "a job waits for an earlier one of its group",
     "a leader gives up leading",
     "a leader hears no majority",
     "a lease expires",

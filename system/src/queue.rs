@@ -64,6 +64,18 @@ pub const SETTINGS: &[Setting] = &[
         kind: SettingKind::Choice(&["oldest-first", "newest-first"]),
     },
     Setting {
+        name: "queue.groups",
+        why: "whether the jobs of one `customer` are handed out one after another, each when the one before is over, or every job as soon as a worker is free (`none`)",
+        default: "none",
+        kind: SettingKind::Choice(&["none", "customer"]),
+    },
+    Setting {
+        name: "queue.group-lock",
+        why: "whether a job of a group waits until the one before is over, or only goes out behind it",
+        default: "true",
+        kind: SettingKind::Flag,
+    },
+    Setting {
         name: "queue.max-waiting",
         why: "how many jobs may wait; more are refused",
         default: "10000",

@@ -185,6 +185,14 @@ facts! {
         /// Its place in the queue's order.
         position: u64
     }
+    /// An item that is about to be taken belongs to a group: within it items are handed out one after another, each once
+    /// the one before is over.
+    Join = 34 "join" {
+        /// The item.
+        id: Id,
+        /// The group.
+        group: u32
+    }
     /// A consumer got an item to work on.
     Deliver = 31 "deliver" {
         /// The item.

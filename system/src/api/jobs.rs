@@ -182,7 +182,8 @@ impl Server {
         let id = caller.id(&key);
         let key =
             if self.idempotency { key } else { format!("{key}~{}", self.name_request()).replace('/', "~") };
-        let job = NewJob { id, key: caller.key(&key), request, body };
+        let group = self.groups_by_customer.then(|| id.client());
+        let job = NewJob { id, key: caller.key(&key), group, request, body };
         self.queue.enqueue(job, deadline).await?;
         Ok(key)
     }

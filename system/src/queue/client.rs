@@ -6,7 +6,7 @@ mod types;
 pub use types::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueError};
 
 use super::protocol::{Progress, Request, Response};
-use super::state::{Amounts, Batch, BlobRef, Grant, JobResult};
+use super::state::{self, Amounts, Batch, BlobRef, Grant, JobResult};
 use ask::Replicas;
 use bytes::Bytes;
 use sim::history::Digest;
@@ -36,12 +36,10 @@ impl QueueClient {
     /// # Errors
     /// [`QueueError::Overloaded`], [`QueueError::KeyReused`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
     pub async fn enqueue(&self, job: NewJob, deadline: Instant) -> Result<Enqueued, QueueError> {
-        let NewJob { id, key, request, body } = job;
-        let response = self.with_blob(body, deadline, |body| Request::Enqueue {
-            id,
-            key: key.clone(),
-            request: request.clone(),
-            body,
+        let NewJob { id, key, group, request, body } = job;
+        let response = self.with_blob(body, deadline, |body| {
+            let (key, request) = (key.clone(), request.clone());
+            Request::Enqueue(state::NewJob { id, key, group, request, body })
         });
         match within(deadline, response).await? {
             Response::Enqueued { position, duplicate } => Ok(Enqueued { position, duplicate }),

@@ -2,9 +2,9 @@
 
 use super::client::Depth;
 use super::paxos::Replica;
-use super::state::{Amounts, Batch, BlobRef, Grant, JobResult};
+use super::state::{Amounts, Batch, Grant, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
-use sim::history::{Digest, Id};
+use sim::history::Digest;
 
 /// The port of a queue's node that clients call.
 pub const CLIENTS_PORT: u16 = 72;
@@ -15,16 +15,7 @@ pub const PEERS_PORT: u16 = 71;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Take a job whose body is stored.
-    Enqueue {
-        /// Its identity.
-        id: Id,
-        /// Its idempotency key.
-        key: String,
-        /// What to do.
-        request: String,
-        /// With what.
-        body: BlobRef,
-    },
+    Enqueue(NewJob),
     /// Hand jobs out.
     Lease {
         /// To whom.

@@ -221,6 +221,7 @@ impl Settings {
                     "newest-first" => First::Newest,
                     _ => First::Oldest,
                 },
+                group_lock: deployment.flag("queue.group-lock"),
                 deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
                 retention_ns: nanoseconds("queue.retention"),
                 batching: deployment.of_role(usage::ROLE).next().map(|_| Batching {

@@ -8,10 +8,14 @@
 //! **Order**: jobs are handed out by their place in the queue. One that comes back takes its old place, which is at the
 //! front; it blocks nobody, since others are handed out while it is out, and after so many deliveries it is set aside.
 //!
+//! **Groups**: a job may belong to one. Of each group the first job that is not over is handed out, and no other: while it is
+//! out, delayed or waiting the later ones wait, and other groups do not wait for it. Being set aside ends its turn as well.
+//!
 //! **Dedup**: a key is known from its enqueueing until its result is forgotten, `retention` after the job's end.
 
 mod blobs;
 mod command;
+mod groups;
 mod index;
 mod job;
 mod outbox;
@@ -19,15 +23,16 @@ mod outbox;
 mod tests;
 
 pub use blobs::{AsOf, BLOB_WINDOW_NS, BlobRef};
-pub use command::{Command, Effect, Entry, JobResult, Reply};
+pub use command::{Command, Effect, Entry, JobResult, NewJob, Reply};
 pub use job::{Grant, Job, Stage};
 pub use outbox::{Amounts, Batch, Batching, Line};
 
 use super::client::Depth;
 use blobs::Blobs;
+use groups::Groups;
 use outbox::Outbox;
 use serde::{Deserialize, Serialize};
-use sim::history::{Digest, Id};
+use sim::history::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What bounds the state. Equal on all replicas.
@@ -39,6 +44,8 @@ pub struct Limits {
     pub deliveries_max: u32,
     /// Which of the jobs that wait is handed out first.
     pub first: First,
+    /// Whether jobs of one group wait for one another.
+    pub group_lock: bool,
     /// How long results and keys are remembered after a job's end.
     pub retention_ns: u64,
     /// How uses are put together; none where nobody keeps accounts.
@@ -63,7 +70,9 @@ pub struct State {
     limits: Limits,
     core: Core,
     keys: BTreeMap<String, u64>,
+    /// Jobs that can be handed out at once.
     waiting: BTreeSet<u64>,
+    groups: Groups,
     /// When the clock ends something: a lease, a delay, a retention. With the job's place.
     due: BTreeSet<(u64, u64)>,
     /// Places of jobs that each attempt to lease still holds.
@@ -105,13 +114,17 @@ impl State {
             core: Core::default(),
             keys: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            groups: Groups::default(),
             due: BTreeSet::new(),
             attempts: BTreeMap::new(),
             depth: Depth::default(),
         };
         for (position, job) in &core.jobs {
             state.keys.insert(job.key.clone(), *position);
-            state.index(*position, &job.stage);
+            if let Some(group) = job.group.filter(|_| !job.is_over()) {
+                state.groups.join(group, *position);
+            }
+            state.index(*position, job.group, &job.stage);
         }
         state.core = core;
         state
@@ -131,7 +144,7 @@ impl State {
 
     fn execute(&mut self, command: Command, effects: &mut Vec<Effect>) -> Reply {
         match command {
-            Command::Enqueue { id, key, request, body } => self.enqueue(id, key, request, body, effects),
+            Command::Enqueue(new) => self.enqueue(new, effects),
             Command::Lease { worker, attempt, most, lease_ns } => {
                 Reply::Leased(self.lease(&worker, attempt, most, lease_ns))
             }
@@ -151,14 +164,8 @@ impl State {
         }
     }
 
-    fn enqueue(
-        &mut self,
-        id: Id,
-        key: String,
-        request: String,
-        body: BlobRef,
-        effects: &mut Vec<Effect>,
-    ) -> Reply {
+    fn enqueue(&mut self, new: NewJob, effects: &mut Vec<Effect>) -> Reply {
+        let NewJob { id, key, group, request, body } = new;
         if let Some(position) = self.keys.get(&key).copied() {
             let job = &self.core.jobs[&position];
             let same = job.body == body.digest && job.request == request;
@@ -174,13 +181,23 @@ impl State {
         }
         self.core.blobs.hold(body.digest, effects);
         let position = self.core.position;
-        let job =
-            Job { id, key: key.clone(), request, body: body.digest, deliveries: 0, stage: Stage::Waiting };
+        let stage = Stage::Waiting;
+        let job = Job { id, key: key.clone(), group, request, body: body.digest, deliveries: 0, stage };
         self.core.jobs.insert(position, job);
         self.keys.insert(key, position);
-        self.index(position, &Stage::Waiting);
-        effects.push(Effect::Enqueued { id, position });
+        self.put_at_the_back(position, group);
+        effects.push(Effect::Enqueued { id, position, group });
         Reply::Enqueued { position, duplicate: false }
+    }
+
+    /// The job at `position`, which is later than all others, waits.
+    fn put_at_the_back(&mut self, position: u64, group: Option<u32>) {
+        if let Some(group) = group {
+            self.groups.join(group, position);
+            let waits = !self.groups.is_first(group, position);
+            sim::sometimes!(waits, "a job waits for an earlier one of its group");
+        }
+        self.index(position, group, &Stage::Waiting);
     }
 
     fn lease(&mut self, worker: &str, attempt: u64, most: u32, lease_ns: u64) -> Vec<Grant> {
@@ -326,10 +343,17 @@ impl State {
 
     /// Moves a job to another stage.
     fn enter(&mut self, position: u64, stage: Stage) {
-        let before = std::mem::replace(self.stage(position), Stage::Waiting);
+        let job = self.core.jobs.get_mut(&position).expect("it is there");
+        let before = std::mem::replace(&mut job.stage, Stage::Waiting);
+        let group = job.group;
         self.unindex(position, &before);
-        self.index(position, &stage);
+        let ended = !before.is_over() && stage.is_over();
+        let next = group.filter(|_| ended).and_then(|group| self.groups.leave(group, position));
+        self.index(position, group, &stage);
         *self.stage(position) = stage;
+        if let Some(next) = next.filter(|next| self.core.jobs[next].stage == Stage::Waiting) {
+            self.waiting.insert(next);
+        }
     }
 
     fn stage(&mut self, position: u64) -> &mut Stage {

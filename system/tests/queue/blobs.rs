@@ -15,7 +15,7 @@ async fn one(queue: &QueueClient, number: u32, length: usize) -> sim::history::D
     let id = Id::new(7, number);
     let content = u8::try_from(number % 256).unwrap();
     let body = Bytes::from(vec![content; length]);
-    let job = NewJob { id, key: id.to_string(), request: "do".to_owned(), body: body.clone() };
+    let job = NewJob { id, key: id.to_string(), group: None, request: "do".to_owned(), body: body.clone() };
     queue.enqueue(job, in_seconds(20)).await.unwrap();
     let lease = queue.lease("me", 1, Duration::from_secs(2), in_seconds(20)).await.unwrap().remove(0);
     assert_eq!(lease.body, body);

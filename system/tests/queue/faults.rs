@@ -29,7 +29,8 @@ async fn one(queue: QueueClient, operation: Operation) {
     sim::node::record(Fact::Submit { id, attempt: 1 });
     let body = key.clone().into_bytes().repeat(50);
     let reversed: Vec<u8> = body.iter().rev().copied().collect();
-    let job = NewJob { id, key: key.clone(), request: "reverse".to_owned(), body: body.into() };
+    let (request, body) = ("reverse".to_owned(), body.into());
+    let job = NewJob { id, key: key.clone(), group: None, request, body };
     let deadline = in_seconds(60);
     if queue.enqueue(job, deadline).await.is_err() {
         return sim::node::record(Fact::GiveUp { id });

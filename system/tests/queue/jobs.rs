@@ -11,7 +11,8 @@ use std::time::Duration;
 
 fn job(number: u32, body: &'static str) -> NewJob {
     let id = Id::new(9, number);
-    NewJob { id, key: id.to_string(), request: "do".to_owned(), body: Bytes::from_static(body.as_bytes()) }
+    let body = Bytes::from_static(body.as_bytes());
+    NewJob { id, key: id.to_string(), group: None, request: "do".to_owned(), body }
 }
 
 fn output(text: &'static str) -> Outcome {

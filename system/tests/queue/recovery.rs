@@ -15,7 +15,8 @@ async fn fill(queue: &QueueClient, count: u32) {
     for number in 0..count {
         let id = Id::new(0, number);
         let request = "x".repeat(7_000);
-        let job = NewJob { id, key: id.to_string(), request, body: Bytes::from_static(b"body") };
+        let body = Bytes::from_static(b"body");
+        let job = NewJob { id, key: id.to_string(), group: None, request, body };
         sim::node::record(Fact::Submit { id, attempt: 1 });
         queue.enqueue(job, in_seconds(30)).await.expect("a majority is up");
         sim::node::record(Fact::Acknowledge { id });

@@ -12,6 +12,8 @@ pub struct NewJob {
     pub id: Id,
     /// The idempotency key: what is enqueued again under it is the same job.
     pub key: String,
+    /// The group within which jobs are handed out one after another; none where it waits for no other.
+    pub group: Option<u32>,
     /// What to do with the body, in words of the API servers and workers.
     pub request: String,
     /// The input.

@@ -91,9 +91,7 @@ impl Clients {
                 self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), deadline, back });
                 return None;
             }
-            Request::Enqueue { id, key, request, body } => {
-                (Command::Enqueue { id, key, request, body }, Kind::Enqueue(back))
-            }
+            Request::Enqueue(new) => (Command::Enqueue(new), Kind::Enqueue(back)),
             Request::Extend { key, token } => {
                 (Command::Extend { key, token, lease_ns }, Kind::Extend(back, lease_ns))
             }
@@ -382,7 +380,7 @@ pub(super) fn progress(job: &Job) -> Progress {
 /// About how many bytes a command is.
 fn weight(command: &Command) -> usize {
     let strings = match command {
-        Command::Enqueue { key, request, .. } => key.len() + request.len(),
+        Command::Enqueue(new) => new.key.len() + new.request.len(),
         Command::Lease { worker, .. } => worker.len(),
         Command::Extend { key, .. } | Command::GiveBack { key, .. } => key.len(),
         Command::Pass | Command::ForgetUses { .. } => 0,

@@ -235,7 +235,12 @@ impl Replica {
 
     fn effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Enqueued { id, position } => record(Fact::Enqueue { id, position }),
+            Effect::Enqueued { id, position, group } => {
+                if let Some(group) = group {
+                    record(Fact::Join { id, group });
+                }
+                record(Fact::Enqueue { id, position });
+            }
             Effect::Finished { id, position, output, key } => {
                 record(Fact::Finish { id, position, output });
                 self.ended(&key);

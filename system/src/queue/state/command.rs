@@ -18,16 +18,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Take a job.
-    Enqueue {
-        /// Its identity.
-        id: Id,
-        /// Its idempotency key.
-        key: String,
-        /// What to do.
-        request: String,
-        /// With what.
-        body: BlobRef,
-    },
+    Enqueue(NewJob),
     /// Hand jobs out.
     Lease {
         /// To whom.
@@ -75,6 +66,21 @@ pub enum Command {
         /// The batch's number.
         number: u64,
     },
+}
+
+/// A job to take, whose body is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewJob {
+    /// Its identity.
+    pub id: Id,
+    /// Its idempotency key.
+    pub key: String,
+    /// The group within which jobs are handed out one after another; none where it waits for no other.
+    pub group: Option<u32>,
+    /// What to do.
+    pub request: String,
+    /// With what.
+    pub body: BlobRef,
 }
 
 /// How a job ended.
@@ -133,6 +139,8 @@ pub enum Effect {
         id: Id,
         /// Its place.
         position: u64,
+        /// Its group.
+        group: Option<u32>,
     },
     /// A job ended well, or with a refusal.
     Finished {

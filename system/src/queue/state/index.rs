@@ -77,12 +77,17 @@ impl State {
         }
     }
 
-    /// The job at `position` is in `stage` now.
-    pub(super) fn index(&mut self, position: u64, stage: &Stage) {
+    /// Whether a job waits for no other of its group.
+    fn has_its_turn(&self, position: u64, group: Option<u32>) -> bool {
+        !self.limits.group_lock || group.is_none_or(|group| self.groups.is_first(group, position))
+    }
+
+    /// The job at `position`, of `group`, is in `stage` now.
+    pub(super) fn index(&mut self, position: u64, group: Option<u32>, stage: &Stage) {
         *self.count(stage) += 1;
         self.due.extend(self.due_ns(stage).map(|at_ns| (at_ns, position)));
         match stage {
-            Stage::Waiting => {
+            Stage::Waiting if self.has_its_turn(position, group) => {
                 self.waiting.insert(position);
             }
             Stage::Leased { attempt, .. } => {

@@ -11,6 +11,8 @@ pub struct Job {
     pub id: Id,
     /// Its idempotency key.
     pub key: String,
+    /// The group within which jobs are handed out one after another.
+    pub group: Option<u32>,
     /// What to do.
     pub request: String,
     /// With what.
@@ -96,7 +98,7 @@ impl Job {
 
     /// Whether nothing more will happen to it.
     pub fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Ended { .. } | Stage::Quarantined { .. })
+        self.stage.is_over()
     }
 
     /// The token of the lease that ended it.
@@ -105,6 +107,13 @@ impl Job {
             Stage::Ended { token, .. } => Some(token),
             _ => None,
         }
+    }
+}
+
+impl Stage {
+    /// Whether nothing more will happen to the job.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Ended { .. } | Self::Quarantined { .. })
     }
 }
 

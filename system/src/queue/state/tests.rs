@@ -2,11 +2,13 @@
 
 use super::*;
 use proptest::prelude::*;
+use sim::history::Id;
 
 const BATCHING: Batching = Batching { lines_max: 3, wait_ns: 300 };
 const LIMITS: Limits = Limits {
     waiting_max: 6,
     first: First::Oldest,
+    group_lock: true,
     deliveries_max: 3,
     retention_ns: 1_000,
     batching: Some(BATCHING),
@@ -25,6 +27,7 @@ struct Item {
     request: String,
     body: Digest,
     place: u64,
+    group: Option<u32>,
     deliveries: u32,
     at: At,
 }
@@ -41,6 +44,7 @@ enum At {
 #[derive(Default)]
 struct Model {
     newest_first: bool,
+    group_lock: bool,
     clock_ns: u64,
     items: Vec<Item>,
     token: u64,
@@ -82,12 +86,16 @@ impl Model {
             return again;
         }
         let (now_ns, mut out) = (self.clock_ns, Vec::new());
-        let mut items: Vec<_> = self.items.iter_mut().collect();
+        let mut places: Vec<usize> = (0..self.items.len()).collect();
         if self.newest_first {
-            items.reverse();
+            places.reverse();
         }
-        for item in items {
-            if out.len() < most as usize && matches!(item.at, At::Waiting { from_ns } if from_ns <= now_ns) {
+        // Who waits for another of its group is decided before anything is handed out.
+        let blocked: Vec<bool> = places.iter().map(|place| self.waits_for_another(*place)).collect();
+        for (place, blocked) in places.into_iter().zip(blocked) {
+            let item = &mut self.items[place];
+            let ready = matches!(item.at, At::Waiting { from_ns } if from_ns <= now_ns) && !blocked;
+            if out.len() < most as usize && ready {
                 self.token += 1;
                 item.deliveries += 1;
                 item.at = At::Leased { token: self.token, until_ns: now_ns + lease_ns, attempt };
@@ -95,6 +103,15 @@ impl Model {
             }
         }
         out
+    }
+
+    /// Whether an earlier item of the same group is not over.
+    fn waits_for_another(&self, place: usize) -> bool {
+        let group = self.items[place].group;
+        let open = |item: &Item| !matches!(item.at, At::Over { .. } | At::Aside { .. });
+        self.group_lock
+            && group.is_some()
+            && self.items[..place].iter().any(|item| item.group == group && open(item))
     }
 
     fn depth(&self) -> Depth {
@@ -113,7 +130,7 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Do {
-    Enqueue { key: u8, request: u8, body: u8 },
+    Enqueue { key: u8, group: u32, request: u8, body: u8 },
     Lease { attempt: u64, most: u32, lease_ns: u64 },
     Extend { key: u8, back: u64 },
     GiveBack { key: u8, back: u64, delay_ns: u64 },
@@ -126,8 +143,8 @@ fn doing() -> impl Strategy<Value = Do> {
     // Tokens are counted back from the key's latest, so that most are right and some are stale.
     let back = || prop_oneof![4 => Just(0_u64), 1 => 1_u64..3];
     prop_oneof![
-        5 => (0_u8..12, 0_u8..8, 0_u8..4)
-            .prop_map(|(key, request, body)| Do::Enqueue { key, request: request / 7, body }),
+        5 => (0_u8..12, 0_u32..4, 0_u8..8, 0_u8..4)
+            .prop_map(|(key, group, request, body)| Do::Enqueue { key, group, request: request / 7, body }),
         4 => (0_u64..1_000, 0_u32..4, 50_u64..300)
             .prop_map(|(attempt, most, lease_ns)| Do::Lease { attempt, most, lease_ns }),
         1 => (0_u64..3, 0_u32..4).prop_map(|(attempt, most)| Do::Lease { attempt, most, lease_ns: 100 }),
@@ -185,7 +202,11 @@ impl Pair {
 
     fn step(&mut self, step: Do) {
         match step {
-            Do::Enqueue { key, request, body } => self.enqueue(&key.to_string(), &request.to_string(), body),
+            Do::Enqueue { key, group, request, body } => {
+                // Group 0 is none.
+                let group = Some(group).filter(|group| *group > 0);
+                self.enqueue(&key.to_string(), group, &request.to_string(), body);
+            }
             Do::Lease { attempt, most, lease_ns } => {
                 let expected = self.model.lease(attempt, most, lease_ns);
                 let command = Command::Lease { worker: "worker-1".to_owned(), attempt, most, lease_ns };
@@ -241,7 +262,7 @@ impl Pair {
         }
     }
 
-    fn enqueue(&mut self, key: &str, request: &str, body: u8) {
+    fn enqueue(&mut self, key: &str, group: Option<u32>, request: &str, body: u8) {
         let body = self.blob(body);
         let expected = match self.model.find(key) {
             Some(item) if item.request == request && item.body == body.digest => Some((item.place, true)),
@@ -251,16 +272,16 @@ impl Pair {
         let full = self.model.waiting() >= 6;
         let id = Id::new(0, key.parse().unwrap());
         let (key, request) = (key.to_owned(), request.to_owned());
-        let command = Command::Enqueue { id, key: key.clone(), request: request.clone(), body };
-        let reply = self.apply(0, Some(command)).unwrap();
+        let new = NewJob { id, key: key.clone(), group, request: request.clone(), body };
+        let reply = self.apply(0, Some(Command::Enqueue(new))).unwrap();
         match expected {
             None => assert_eq!(reply, Reply::KeyReused),
             Some((_, false)) if full => assert_eq!(reply, Reply::Overloaded),
             Some((position, duplicate)) => {
                 assert_eq!(reply, Reply::Enqueued { position, duplicate });
                 if !duplicate {
-                    let (place, at) = (position, At::Waiting { from_ns: 0 });
-                    self.model.items.push(Item { key, request, body: body.digest, place, deliveries: 0, at });
+                    let (place, at, body) = (position, At::Waiting { from_ns: 0 }, body.digest);
+                    self.model.items.push(Item { key, request, body, place, group, deliveries: 0, at });
                 }
             }
         }
@@ -300,9 +321,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_state_does_what_the_model_says(newest_first: bool, steps in proptest::collection::vec(doing(), 1..120)) {
-        let limits = Limits { first: if newest_first { First::Newest } else { First::Oldest }, ..LIMITS };
-        let (state, model) = (State::new(limits), Model { newest_first, ..Model::default() });
+    fn the_state_does_what_the_model_says(
+        newest_first: bool,
+        group_lock: bool,
+        steps in proptest::collection::vec(doing(), 1..120),
+    ) {
+        let first = if newest_first { First::Newest } else { First::Oldest };
+        let state = State::new(Limits { first, group_lock, ..LIMITS });
+        let model = Model { newest_first, group_lock, ..Model::default() };
         let mut pair =
             Pair { state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
         steps.into_iter().for_each(|step| pair.step(step));
@@ -326,7 +352,7 @@ fn state_with_one_job() -> State {
     let mut state = State::new(LIMITS);
     let body = BlobRef { digest: Digest::of(b"body"), as_of: state.as_of() };
     let (id, key, request) = (Id::new(1, 1), "1.1".to_owned(), "w=320".to_owned());
-    let commands = vec![Command::Enqueue { id, key, request, body }];
+    let commands = vec![Command::Enqueue(NewJob { id, key, group: None, request, body })];
     state.apply(Entry { elapsed_ns: 0, commands }, &mut Vec::new());
     state
 }
@@ -364,11 +390,10 @@ fn a_body_that_was_dropped_after_it_was_stored_is_asked_for_again() {
     let mut effects = Vec::new();
     state.apply(Entry { elapsed_ns: 0, commands: vec![finish] }, &mut effects);
     assert!(effects.contains(&Effect::Drop { digest: stored.digest, position: 3 }));
-    let enqueue = |body| Command::Enqueue {
-        id: Id::new(1, 2),
-        key: "1.2".to_owned(),
-        request: "w=320".to_owned(),
-        body,
+    let (id, key, request) = (Id::new(1, 2), "1.2", "w=320");
+    let enqueue = |body| {
+        let (key, request) = (key.to_owned(), request.to_owned());
+        Command::Enqueue(NewJob { id, key, group: None, request, body })
     };
     let commands = vec![enqueue(stored)];
     assert_eq!(state.apply(Entry { elapsed_ns: 0, commands }, &mut effects), [Reply::BlobGone]);
@@ -383,7 +408,7 @@ fn a_body_that_nobody_claimed_in_time_is_asked_for_again() {
     let mut state = State::new(LIMITS);
     let body = BlobRef { digest: Digest::of(b"body"), as_of: state.as_of() };
     let (id, key, request) = (Id::new(1, 1), "1.1".to_owned(), "w=320".to_owned());
-    let commands = vec![Command::Enqueue { id, key, request, body }];
+    let commands = vec![Command::Enqueue(NewJob { id, key, group: None, request, body })];
     let late = Entry { elapsed_ns: BLOB_WINDOW_NS, commands };
     assert_eq!(state.apply(late, &mut Vec::new()), [Reply::BlobGone]);
 }
