@@ -63,7 +63,13 @@ impl Keepers {
     fn says(self, fact: &Fact) -> bool {
         match self {
             Self::Queue => {
-                matches!(fact, Fact::Enqueue { .. } | Fact::Finish { .. } | Fact::Quarantine { .. })
+                matches!(
+                    fact,
+                    Fact::Enqueue { .. }
+                        | Fact::Finish { .. }
+                        | Fact::Quarantine { .. }
+                        | Fact::Redrive { .. }
+                )
             }
             Self::Replicas => matches!(
                 fact,

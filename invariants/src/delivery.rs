@@ -24,17 +24,52 @@ struct Item {
     acknowledged_ns: Option<u64>,
     /// Where it was enqueued.
     enqueued: Option<(u64, Said)>,
-    /// The position of the command that finished it or set it aside, and the event's fact.
+    /// The position of the command that finished it, and the event's fact.
     finished: Option<(u64, Event)>,
+    /// What else became of it, by the position of the command that did it. Of few requests there is anything.
+    turns: BTreeMap<u64, (Turn, Event)>,
     /// The client will not come back to it.
     settled: bool,
     last_seen: Option<(u64, NodeIndex, &'static str)>,
 }
 
+/// What may become of a request besides its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It was set aside as poison, which is an end, until it is put back.
+    Aside,
+    /// It was put back, to be done after all.
+    Back,
+}
+
+impl Item {
+    fn is_over(&self) -> bool {
+        self.ended_by().is_some()
+    }
+
+    fn is_aside(&self) -> bool {
+        self.set_aside_by().is_some()
+    }
+
+    /// What finished it, or set it aside.
+    fn ended_by(&self) -> Option<&Event> {
+        self.finished.as_ref().map(|(_, event)| event).or(self.set_aside_by())
+    }
+
+    fn set_aside_by(&self) -> Option<&Event> {
+        self.turns.values().next_back().filter(|(turn, _)| *turn == Turn::Aside).map(|(_, event)| event)
+    }
+
+    fn turn_at(&self, position: u64) -> Option<Turn> {
+        self.turns.get(&position).map(|(turn, _)| *turn)
+    }
+}
+
 /// The law at work.
 ///
 /// Memory: requests that are finished and settled are forgotten but for their membership in a set of runs. A replica that
-/// lags repeats effects of the past; its positions are then not above the highest seen, which tells it from a second effect.
+/// lags repeats effects of the past; its positions are then not above the highest seen, which tells it from a second effect. Who
+/// first says so has just done it, so that what is new of a request comes in the order of its positions.
 struct Delivery {
     names: Names,
     items: BTreeMap<Id, Item>,
@@ -88,24 +123,58 @@ impl Delivery {
         }
     }
 
-    fn end(&mut self, event: &Event, id: Id, position: u64) {
+    /// Whether a command at `position` is later than all that were heard of.
+    fn reach(&mut self, position: u64) -> bool {
         let is_new = self.highest_position.is_none_or(|highest| position > highest);
         self.highest_position = self.highest_position.max(Some(position));
-        let before = match self.asked(event, id) {
+        is_new
+    }
+
+    /// A request ends: it is done, or set aside.
+    fn end(&mut self, event: &Event, id: Id, position: u64, aside: bool) {
+        let is_new = self.reach(position);
+        let again = match self.asked(event, id) {
+            Some(item) if aside && item.turn_at(position) == Some(Turn::Aside) => None,
+            Some(item) if !aside && item.finished.as_ref().is_some_and(|(at, _)| *at == position) => None,
             Some(item) => {
-                let (before, first) = item.finished.get_or_insert_with(|| (position, event.clone()));
-                (*before != position).then(|| Some(first.clone()))
+                let first = item.ended_by().cloned();
+                if aside {
+                    item.turns.insert(position, (Turn::Aside, event.clone()));
+                } else {
+                    item.finished = Some((position, event.clone()));
+                }
+                first.map(Some)
             }
             // Over, and yet a command at a position that nobody has reached before ends it again.
             None => is_new.then_some(None),
         };
-        if let Some(first) = before {
+        if let Some(first) = again {
             let lines = first.iter().chain([event]).map(|event| self.names.line(event)).collect();
             let message =
                 format!("the effect of request {id} took place twice, again at position {position}");
             self.violations.add_all(event.at_ns, "effect twice", Some(id), message, lines);
         }
         self.forget(id);
+    }
+
+    /// A request that was set aside is to be done after all.
+    fn put_back(&mut self, event: &Event, id: Id, position: u64) {
+        let is_new = self.reach(position);
+        let in_vain = match self.asked(event, id) {
+            Some(item) if item.turn_at(position) == Some(Turn::Back) => false,
+            Some(item) => {
+                let was_aside = item.is_aside() && item.finished.is_none();
+                item.turns.insert(position, (Turn::Back, event.clone()));
+                !was_aside
+            }
+            None => is_new,
+        };
+        if in_vain {
+            let line = self.names.line(event);
+            let message =
+                format!("request {id} was put back at position {position}, and had not been set aside");
+            self.violations.add(event.at_ns, "put back and not aside", Some(id), message, line);
+        }
     }
 
     fn settle(&mut self, event: &Event, id: Id) {
@@ -117,6 +186,7 @@ impl Delivery {
 
     /// Forgets a request of which nothing more can be asked.
     fn forget(&mut self, id: Id) {
+        // What was set aside may yet be put back.
         let done = |item: &Item| item.settled && item.finished.is_some();
         if self.items.get(&id).is_some_and(done) {
             self.items.remove(&id);
@@ -126,7 +196,7 @@ impl Delivery {
 
     fn report_missing(&mut self, at_ns: u64) {
         let items = std::mem::take(&mut self.items);
-        let missing = |(_, item): &(&Id, &Item)| item.acknowledged_ns.is_some() && item.finished.is_none();
+        let missing = |(_, item): &(&Id, &Item)| item.acknowledged_ns.is_some() && !item.is_over();
         for (id, item) in items.iter().filter(missing) {
             let acknowledged = duration_text::readable(item.acknowledged_ns.unwrap_or_default());
             let (seen_ns, node, word) = item.last_seen.unwrap_or((0, NodeIndex(u32::MAX), "nothing"));
@@ -162,9 +232,9 @@ impl Invariant for Delivery {
             Fact::Deliver { id, .. } => {
                 self.asked(event, id);
             }
-            Fact::Finish { id, position, .. } | Fact::Quarantine { id, position, .. } => {
-                self.end(event, id, position)
-            }
+            Fact::Finish { id, position, .. } => self.end(event, id, position, false),
+            Fact::Quarantine { id, position, .. } => self.end(event, id, position, true),
+            Fact::Redrive { id, position, .. } => self.put_back(event, id, position),
             Fact::Receive { id, .. } => {
                 let item = self.items.get(&id);
                 if !self.over.contains(id) && item.is_some_and(|item| item.finished.is_none()) {
@@ -188,7 +258,7 @@ impl Invariant for Delivery {
     }
 
     fn finish(self: Box<Self>) -> Outcome {
-        let open = |item: &&Item| item.acknowledged_ns.is_some() && item.finished.is_none();
+        let open = |item: &&Item| item.acknowledged_ns.is_some() && !item.is_over();
         let open = self.items.values().filter(open).count();
         let unknown = (!self.drained && open > 0).then(|| {
             format!("the run ended before it had drained, and {open} acknowledged requests are not done")

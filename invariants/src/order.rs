@@ -57,6 +57,10 @@ struct Item {
     /// From where on in the queue's order it waits for nothing but its turn.
     ready: u64,
     is_over: bool,
+    /// Whether it was set aside, and may yet be put back.
+    is_aside: bool,
+    /// Its hand-outs up to this token were for a place that it had before.
+    since: u64,
     /// What was acknowledged before the item was sent: it must come behind.
     behind: Option<(u64, Event)>,
     /// The latest hand-out: its token, and which delivery it was.
@@ -103,6 +107,10 @@ impl Order {
     }
 
     fn deliver(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
+        self.distinguish(event, id, delivery, token);
+        if self.items.get(&id).is_some_and(|item| token <= item.since) {
+            return;
+        }
         self.count(event, id, delivery, token);
         if self.deliver_in_turn(event, id, token) && delivery == 1 {
             self.deliver_first(event, id, token);
@@ -110,8 +118,8 @@ impl Order {
         self.forget(id);
     }
 
-    /// A token stands for one hand-out, and an item's hand-outs count up with their tokens.
-    fn count(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
+    /// A token stands for one hand-out.
+    fn distinguish(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
         let before = self.tokens.entry(token).or_insert_with(|| (id, delivery, event.clone()));
         if (before.0, before.1) != (id, delivery) {
             let message = format!("two hand-outs have the token {token}: no fence can tell them apart");
@@ -121,6 +129,10 @@ impl Order {
         if self.tokens.len() > RECENT {
             self.tokens.pop_first();
         }
+    }
+
+    /// An item's hand-outs count up with their tokens.
+    fn count(&mut self, event: &Event, id: Id, delivery: u32, token: u64) {
         let Some(item) = self.items.get_mut(&id) else { return };
         let (latest, counted, said) = *item.latest.get_or_insert((token, delivery, Said::of(event)));
         if (latest, counted) < (token, delivery) {
@@ -177,6 +189,7 @@ impl Order {
             return;
         };
         item.is_over = true;
+        item.is_aside = matches!(event.fact, Fact::Quarantine { .. });
         if let Some(group) = item.group {
             if let Some((earlier, enqueued)) = self.groups.earlier(group, position) {
                 let message = format!("request {id} was over before {earlier}, an earlier one of its group");
@@ -191,10 +204,23 @@ impl Order {
         self.forget(id);
     }
 
+    /// An item that was set aside is put back, at `position`: an item of its own from there on.
+    fn put_back(&mut self, event: &Event, id: Id, position: u64, token: u64) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        if item.position.is_none_or(|before| before >= position) {
+            return;
+        }
+        (item.position, item.ready) = (Some(position), position);
+        (item.is_over, item.is_aside, item.since, item.latest) = (false, false, token, None);
+        if let Some(group) = item.group {
+            self.groups.join(group, position, id, event);
+        }
+    }
+
     /// Forgets an item of which nothing more can be asked.
     fn forget(&mut self, id: Id) {
         let waited_for = |item: &Item| item.group.is_some() && !item.is_over;
-        let done = |item: &Item| item.latest.is_some() && item.settled && !waited_for(item);
+        let done = |item: &Item| item.latest.is_some() && item.settled && !waited_for(item) && !item.is_aside;
         if self.items.get(&id).is_some_and(done) {
             self.items.remove(&id);
         }
@@ -219,6 +245,7 @@ impl Invariant for Order {
             }
             Fact::Acknowledge { id } => self.acknowledge(event, id),
             Fact::Deliver { id, delivery, token } => self.deliver(event, id, delivery, token),
+            Fact::Redrive { id, position, token } => self.put_back(event, id, position, token),
             Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {
                 if let Some(item) = self.items.get_mut(&id) {
                     item.settled = true;

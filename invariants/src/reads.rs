@@ -21,7 +21,8 @@ pub const LAW: Law = Law {
 /// Steps that the search may take for one request. The longest histories of the stack take some hundred.
 const BUDGET_STEPS: u64 = 100_000;
 
-/// A request as a sequential object: it is not there, then kept, then over, and in the end forgotten.
+/// A request as a sequential object: it is not there, then kept, then over, and in the end forgotten. One that was set aside
+/// may be kept once more.
 struct Request;
 
 /// What happens to it.
@@ -31,6 +32,8 @@ enum Call {
     Keep,
     /// Its result is stored.
     End,
+    /// It is put back after it was set aside.
+    PutBack,
     /// It is forgotten some time after its end.
     Forget,
     /// Somebody asks how far it is.
@@ -62,8 +65,9 @@ impl Model for Request {
             (Call::Keep, State::Is(Stage::Unknown)) => Some(State::Is(Stage::Kept)),
             (Call::Keep, _) => Some(*state),
             (Call::End, State::Is(Stage::Kept)) => Some(State::Is(Stage::Over)),
+            (Call::PutBack, State::Is(Stage::Over)) => Some(State::Is(Stage::Kept)),
             (Call::Forget, State::Is(Stage::Over)) => Some(State::Forgotten),
-            (Call::End | Call::Forget, _) => None,
+            (Call::End | Call::PutBack | Call::Forget, _) => None,
             (Call::Look, State::Is(stage)) => {
                 returned.is_none_or(|seen| *seen == Some(*stage)).then_some(*state)
             }
@@ -108,6 +112,8 @@ struct Asked {
     events: Vec<Event>,
     keep: Option<OperationId>,
     is_over: bool,
+    /// The latest command that ended it or put it back: what is said of earlier ones was said before.
+    reached: Option<u64>,
     looks: BTreeMap<u32, OperationId>,
     has_answers: bool,
 }
@@ -147,12 +153,19 @@ impl Asked {
                 // Told twice where it was asked twice: the first time counts.
                 let _ = self.keep.map(|keep| self.history.returned(keep, None));
             }
-            Fact::Finish { .. } | Fact::Quarantine { .. } if !self.is_over => {
-                self.is_over = true;
+            Fact::Finish { position, .. } | Fact::Quarantine { position, .. }
+                if !self.is_over && self.reached < Some(position) =>
+            {
+                (self.is_over, self.reached) = (true, Some(position));
                 // Who first says so has just done it, and nobody can have been told before.
                 let end = self.history.call(Call::End);
                 let _ = self.history.returned(end, None);
                 self.history.call(Call::Forget);
+            }
+            Fact::Redrive { position, .. } if self.is_over && self.reached < Some(position) => {
+                (self.is_over, self.reached) = (false, Some(position));
+                let back = self.history.call(Call::PutBack);
+                let _ = self.history.returned(back, None);
             }
             Fact::Look { question, .. } => {
                 let look = self.history.call(Call::Look);
@@ -178,6 +191,7 @@ impl Invariant for Reads {
             | Fact::Acknowledge { id }
             | Fact::Finish { id, .. }
             | Fact::Quarantine { id, .. }
+            | Fact::Redrive { id, .. }
             | Fact::Look { id, .. } => {
                 self.open.get_mut(&id).into_iter().for_each(|asked| asked.observe(event));
             }

@@ -23,9 +23,12 @@ struct Recovers {
     bound_ns: u64,
     /// Requests that clients wait for, and jobs acknowledged and not done.
     waiting: BTreeMap<Id, (u32, Said)>,
-    undone: BTreeMap<Id, Said>,
+    /// With the event that began the wait: an acknowledgement, or that it was put back.
+    undone: BTreeMap<Id, Event>,
     /// A client may hear of its job's acceptance after the job is done.
     done: IdSet,
+    /// Where requests that were set aside were last put back.
+    put_back: BTreeMap<Id, u64>,
     healed_ns: Option<u64>,
     drained: bool,
     violations: Violations,
@@ -39,6 +42,7 @@ impl Recovers {
             waiting: BTreeMap::new(),
             undone: BTreeMap::new(),
             done: IdSet::default(),
+            put_back: BTreeMap::new(),
             healed_ns: None,
             drained: false,
             violations: Violations::default(),
@@ -52,7 +56,7 @@ impl Recovers {
             self.waiting.len(),
             self.undone.len(),
         );
-        let undone = self.undone.iter().map(|(id, said)| (*id, said.event(Fact::Acknowledge { id: *id })));
+        let undone = self.undone.iter().map(|(id, event)| (*id, event.clone()));
         let submit = |(id, (attempt, said)): (&Id, &(u32, Said))| {
             (*id, said.event(Fact::Submit { id: *id, attempt: *attempt }))
         };
@@ -78,14 +82,23 @@ impl Invariant for Recovers {
                 self.waiting.insert(id, (attempt, Said::of(event)));
             }
             Fact::Acknowledge { id } if !self.done.contains(id) => {
-                self.undone.insert(id, Said::of(event));
+                self.undone.insert(id, event.clone());
             }
             Fact::Receive { id, .. } | Fact::Refuse { id, .. } | Fact::GiveUp { id } => {
                 self.waiting.remove(&id);
             }
-            Fact::Finish { id, .. } | Fact::Quarantine { id, .. } => {
+            Fact::Finish { id, position, .. } | Fact::Quarantine { id, position, .. }
+                // A replica that lags repeats how it was set aside.
+                if self.put_back.get(&id).is_none_or(|back| *back < position) =>
+            {
                 self.undone.remove(&id);
                 self.done.insert(id);
+            }
+            Fact::Redrive { id, position, .. }
+                if self.put_back.get(&id).is_none_or(|back| *back < position) =>
+            {
+                self.put_back.insert(id, position);
+                self.undone.insert(id, event.clone());
             }
             Fact::Healed {} => self.healed_ns = Some(event.at_ns),
             Fact::Drained {} => self.drained = true,

@@ -206,6 +206,7 @@ fn note(ways: &mut BTreeMap<Id, Way>, event: &Event) {
         Fact::Submit { .. } => way.submitted = true,
         Fact::Acknowledge { .. } => way.acknowledged_ns = way.acknowledged_ns.or(Some(event.at_ns)),
         Fact::Finish { .. } | Fact::Quarantine { .. } => way.done = true,
+        Fact::Redrive { .. } => way.done = false,
         Fact::Receive { .. } => way.received = true,
         Fact::Refuse { .. } => way.refused = true,
         Fact::GiveUp { .. } => way.given_up = true,

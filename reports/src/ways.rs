@@ -91,6 +91,7 @@ pub(crate) fn id_of(fact: &Fact) -> Option<Id> {
         | Fact::Deliver { id, .. }
         | Fact::Finish { id, .. }
         | Fact::Quarantine { id, .. }
+        | Fact::Redrive { id, .. }
         | Fact::Look { id, .. }
         | Fact::See { id, .. } => Some(id),
         _ => None,

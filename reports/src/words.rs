@@ -37,6 +37,7 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             format!("stores the result of request {id} (command {position})")
         }
         Fact::Quarantine { id, reason, .. } => format!("sets request {id} aside: {reason}"),
+        Fact::Redrive { id, position, .. } => format!("puts request {id} back at position {position}"),
         Fact::Boot { incarnation: 1 } => "up".to_owned(),
         Fact::Boot { incarnation } => format!("up again (process {incarnation})"),
         Fact::Exit { cause } => format!("down ({cause})"),

@@ -55,6 +55,7 @@ built_in![
     "operator/short-memory",
     "operator/unisuper-2024",
     "poison/arpanet-1980",
+    "poison/cured-by-roll-back",
     "poison/exhaust",
     "poison/hang",
     "poison/head-of-line",

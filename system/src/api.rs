@@ -5,6 +5,7 @@
 //! | `POST /v1/resize?w=&h=&fit=&fmt=&q=` | 200 and the picture |
 //! | `POST /v1/jobs?…` | 202 and the job's id: the promise that it will be done |
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | 200 and the picture, 202 while there is none yet |
+//! | `POST /v1/jobs/{id}/redrive` | 202: the job that was set aside waits again; 409 where it was not |
 //! | `GET /v1/usage/{account}` | 200 and what the account used so far |
 //! | `GET /v1/bills/{period}/{account}` | 200 and the account's invoice |
 //! | `POST /v1/accounts` | 201, a new account and its credential |
@@ -141,6 +142,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/resize", post(jobs::resize))
         .route("/v1/jobs", post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::read))
+        .route("/v1/jobs/{id}/redrive", post(jobs::redrive))
         .route("/v1/usage/{account}", get(accounts::usage))
         .route("/v1/bills/{period}/{account}", get(accounts::invoice))
         .route("/v1/accounts", post(identity::create))

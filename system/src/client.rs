@@ -50,6 +50,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "client.redrive-at",
+        why: "when clients whose jobs were set aside have them put back, at the earliest; 0s is never, and they take it for a no",
+        default: "0s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
         name: "client.wishes",
         why: "what the other clients send: pictures and some nonsense, to be done now or later (`mixed`), or pictures to be done now (`pictures`)",
         default: "mixed",
@@ -70,6 +76,8 @@ struct User {
     holder: Option<Holder>,
     /// When it has it revoked.
     revoke_at_ns: u64,
+    /// From when on it has jobs put back that were set aside.
+    redrive_at: Option<Instant>,
 }
 
 /// Runs one client: each operation at its time, whatever became of those before it, until each has an answer or is given up.
@@ -116,6 +124,8 @@ enum Answer {
     Unknown,
     /// A refusal that stays one, with its status.
     No(u16),
+    /// The job was set aside, and this status says so.
+    SetAside(u16),
     /// Nothing is known, or the server asks to try again: after so long at least.
     Again(Duration),
 }
@@ -127,6 +137,7 @@ impl User {
         // Who has no account cannot lose it.
         let revoked = is_of("client.revoked") && deployment.of_role(auth::ROLE).next().is_some();
         let revoke_at_ns = deployment.duration("client.revoke-at").as_nanos();
+        let redrive_at = Some(deployment.duration("client.redrive-at")).filter(|at| !at.is_zero());
         Self {
             kind: match deployment.setting("client.wishes") {
                 _ if poisonous => Kind::Poisonous,
@@ -140,6 +151,7 @@ impl User {
             attempts: deployment.number("client.attempts"),
             budget: Budget::new(deployment.number("client.retry-budget")),
             holder: None,
+            redrive_at: redrive_at.map(|at| Instant::from_nanos(0) + at),
             revoke_at_ns: u64::try_from(revoke_at_ns).ok().filter(|_| revoked).unwrap_or(u64::MAX),
         }
     }
@@ -173,7 +185,9 @@ impl User {
         sim::node::record(Fact::Expect { id, output: expected.map(|bytes| Digest::of(&bytes)) });
         let deadline = Instant::now() + self.deadline;
         let server = usize::try_from(chance.below(0..self.servers.len() as u64)).expect("an index");
-        let mut want = Want { user: self, id, wish: &wish, deadline, server, chance, wait: BACK_OFF };
+        let redrive_at = self.redrive_at;
+        let (wait, wish_of) = (BACK_OFF, &wish);
+        let mut want = Want { user: self, id, wish: wish_of, deadline, server, chance, wait, redrive_at };
         let told = if wish.sync { want.picture().await } else { want.job().await };
         sim::node::record(match told {
             Told::Picture(bytes) => Fact::Receive { id, output: Digest::of(&bytes) },
@@ -201,6 +215,8 @@ struct Want<'a> {
     chance: Stream,
     /// How long the next back-off may be.
     wait: Duration,
+    /// From when on its job is put back where it was set aside; none where it was once already.
+    redrive_at: Option<Instant>,
 }
 
 impl Want<'_> {
@@ -213,6 +229,8 @@ impl Want<'_> {
             }
             Answer::Unknown => Told::No(404),
             Answer::No(status) => Told::No(status),
+            Answer::SetAside(_) if self.put_back().await => self.follow().await,
+            Answer::SetAside(status) => Told::No(status),
             Answer::Accepted | Answer::Again(_) => Told::Nothing,
         }
     }
@@ -222,9 +240,14 @@ impl Want<'_> {
         match self.submit("/v1/jobs").await {
             Answer::Accepted => sim::node::record(Fact::Acknowledge { id: self.id }),
             Answer::Unknown => return Told::No(404),
-            Answer::No(status) => return Told::No(status),
+            Answer::No(status) | Answer::SetAside(status) => return Told::No(status),
             Answer::Picture(_) | Answer::Again(_) => return Told::Nothing,
         }
+        self.follow().await
+    }
+
+    /// Asks for the job's result until there is one.
+    async fn follow(&mut self) -> Told {
         let path = format!("/v1/jobs/{}?wait={POLL_WAIT_S}", self.id);
         self.wait = BACK_OFF;
         for question in 1.. {
@@ -234,12 +257,34 @@ impl Want<'_> {
                 // What was accepted is kept, and an answer that does not know it is none.
                 Answer::Unknown | Answer::No(404) if self.back_off(Duration::ZERO).await => {}
                 Answer::Unknown | Answer::No(404) => return Told::Nothing,
-                Answer::No(status) => return Told::No(status),
+                Answer::SetAside(_) if self.put_back().await => {}
+                Answer::No(status) | Answer::SetAside(status) => return Told::No(status),
                 Answer::Again(least) if self.back_off(least).await => {}
                 Answer::Accepted | Answer::Again(_) => return Told::Nothing,
             }
         }
         Told::Nothing
+    }
+
+    /// Has the job put back, when what was wrong is said to be mended, and begins to wait for it anew. False where nobody does
+    /// that, or it was done once already.
+    async fn put_back(&mut self) -> bool {
+        let Some(redrive_at) = self.redrive_at.take() else { return false };
+        sleep_until(redrive_at).await;
+        (self.deadline, self.wait) = (Instant::now() + self.user.deadline, BACK_OFF);
+        let path = format!("/v1/jobs/{}/redrive", self.id);
+        loop {
+            match self.ask(Request::post(&path), Bytes::new()).await {
+                Answer::Accepted => {
+                    sim::node::record(Fact::Acknowledge { id: self.id });
+                    return true;
+                }
+                // The answer to an earlier try was lost.
+                Answer::No(409) => return true,
+                Answer::Again(least) if self.back_off(least).await => {}
+                _ => return false,
+            }
+        }
     }
 
     /// One question how far the job is.
@@ -252,7 +297,7 @@ impl Want<'_> {
             Answer::Picture(_) => Some(Stage::Over),
             Answer::Unknown => Some(Stage::Unknown),
             // Some refusals are the job's result, others say that it is not to be had any more.
-            Answer::No(_) | Answer::Again(_) => None,
+            Answer::No(_) | Answer::SetAside(_) | Answer::Again(_) => None,
         };
         if let Some(stage) = stage {
             sim::node::record(Fact::See { id, question, stage });
@@ -317,6 +362,9 @@ impl Answer {
             202 => Self::Accepted,
             404 if ErrorBody::read(response.body()).is_some_and(|error| error.code == "no-such-job") => {
                 Self::Unknown
+            }
+            status if ErrorBody::read(response.body()).is_some_and(|error| error.code == "quarantined") => {
+                Self::SetAside(status)
             }
             status if is_retryable(status, response.body()) => {
                 Self::Again(Duration::from_secs(after.unwrap_or_default()))

@@ -221,6 +221,16 @@ facts! {
         reason: String
     }
 
+    /// An item that was set aside waits again, behind all others.
+    Redrive = 35 "redrive" {
+        /// The item.
+        id: Id,
+        /// Its new place in the queue's order, which is that of the command that did it.
+        position: u64,
+        /// The latest hand-out before: the item's hand-outs are counted anew from there on.
+        token: u64
+    }
+
     /// A replica began to lead.
     Lead = 40 "lead" {
         /// The group of replicas.

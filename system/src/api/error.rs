@@ -76,6 +76,8 @@ impl From<QueueError> for ApiError {
             QueueError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             QueueError::KeyReused => (StatusCode::CONFLICT, "key-reused"),
             QueueError::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline-exceeded"),
+            QueueError::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job"),
+            QueueError::NotSetAside => (StatusCode::CONFLICT, "not-set-aside"),
             QueueError::NotFound => (StatusCode::NOT_FOUND, "expired"),
             QueueError::Fenced | QueueError::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")

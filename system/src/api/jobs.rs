@@ -97,6 +97,27 @@ pub(super) async fn read(
         .await
 }
 
+/// `POST /v1/jobs/{id}/redrive`: a job that was set aside waits again, once what was wrong with it, or with the workers, is
+/// mended.
+pub(super) async fn redrive(
+    State(server): State<Arc<Server>>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    server
+        .answer(&headers, async |deadline, _| {
+            let path = path.map(|Path(key)| key);
+            let caller = server.authenticate(&headers, path.as_deref().ok(), deadline).await?;
+            let key = path.map_err(|_| no_such_job())?;
+            if !checks::is_key(&key) {
+                return Err(no_such_job());
+            }
+            server.queue.redrive(&caller.key(&key), deadline).await?;
+            Ok(not_yet(&key, "waiting"))
+        })
+        .await
+}
+
 /// `GET /readyz`: whether the queue answers and has room.
 pub(super) async fn ready(
     State(server): State<Arc<Server>>,

@@ -180,6 +180,20 @@ impl QueueClient {
         }
     }
 
+    /// Puts a job that was set aside back, behind all others; its new place. It is handed out again as often as a new job.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchJob`], [`QueueError::NotSetAside`], [`QueueError::Overloaded`],
+    /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
+    pub async fn redrive(&self, key: &str, deadline: Instant) -> Result<u64, QueueError> {
+        let attempt = self.replicas.draw();
+        let request = || Request::Redrive { key: key.to_owned(), attempt };
+        match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Redriven { position } => Ok(position),
+            other => Err(error_of(&other)),
+        }
+    }
+
     /// Up to `most` of the oldest batches of uses that nobody has told the queue to forget. Linearizable.
     ///
     /// # Errors
@@ -293,6 +307,8 @@ fn error_of(response: &Response) -> QueueError {
         Response::Overloaded => QueueError::Overloaded,
         Response::KeyReused => QueueError::KeyReused,
         Response::Fenced => QueueError::Fenced,
+        Response::NoSuchJob => QueueError::NoSuchJob,
+        Response::NotSetAside => QueueError::NotSetAside,
         Response::TooLarge => {
             QueueError::Unavailable("the job's key, request or message is too long".to_owned())
         }

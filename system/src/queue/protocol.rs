@@ -54,6 +54,13 @@ pub enum Request {
         /// What it used.
         amounts: Amounts,
     },
+    /// Put a job that was set aside back, at the end.
+    Redrive {
+        /// Its key.
+        key: String,
+        /// A number that nobody else uses.
+        attempt: u64,
+    },
     /// Which uses does the usage store not have? The oldest batches. Linearizable.
     UnsentUses {
         /// How many at most.
@@ -104,6 +111,15 @@ pub enum Response {
         /// In nanoseconds.
         lease_ns: u64,
     },
+    /// The job waits again.
+    Redriven {
+        /// Its new place.
+        position: u64,
+    },
+    /// There is no such job.
+    NoSuchJob,
+    /// The job was not set aside.
+    NotSetAside,
     /// It is done.
     Done,
     /// The lease is over.

@@ -11,6 +11,8 @@
 //! **Groups**: a job may belong to one. Of each group the first job that is not over is handed out, and no other: while it is
 //! out, delayed or waiting the later ones wait, and other groups do not wait for it. Being set aside ends its turn as well.
 //!
+//! **Redrive**: a job that was set aside can be put back, behind all others, with its deliveries counted anew.
+//!
 //! **Dedup**: a key is known from its enqueueing until its result is forgotten, `retention` after the job's end.
 
 mod blobs;
@@ -153,6 +155,7 @@ impl State {
             Command::Finish { key, token, result, amounts } => {
                 self.finish(&key, token, result, amounts, effects)
             }
+            Command::Redrive { key, attempt } => self.redrive(&key, attempt, effects),
             Command::Pass => {
                 let now_ns = self.core.clock_ns;
                 Reply::CompleteUntil(self.core.outbox.oldest_ns().unwrap_or(now_ns))
@@ -181,13 +184,38 @@ impl State {
         }
         self.core.blobs.hold(body.digest, effects);
         let position = self.core.position;
-        let stage = Stage::Waiting;
-        let job = Job { id, key: key.clone(), group, request, body: body.digest, deliveries: 0, stage };
+        let (body, redriven_by, stage) = (body.digest, None, Stage::Waiting);
+        let job = Job { id, key: key.clone(), group, request, body, deliveries: 0, redriven_by, stage };
         self.core.jobs.insert(position, job);
         self.keys.insert(key, position);
         self.put_at_the_back(position, group);
         effects.push(Effect::Enqueued { id, position, group });
         Reply::Enqueued { position, duplicate: false }
+    }
+
+    fn redrive(&mut self, key: &str, attempt: u64, effects: &mut Vec<Effect>) -> Reply {
+        let Some(before) = self.keys.get(key).copied() else { return Reply::NoSuchJob };
+        let job = &self.core.jobs[&before];
+        if job.redriven_by == Some(attempt) {
+            sim::sometimes!("a job is put back that was put back already");
+            return Reply::Redriven { position: before };
+        }
+        if !matches!(job.stage, Stage::Quarantined { .. }) {
+            return Reply::NotSetAside;
+        }
+        if self.depth.waiting >= self.limits.waiting_max {
+            return Reply::Overloaded;
+        }
+        sim::sometimes!("a job that was set aside is put back");
+        let mut job = self.core.jobs.remove(&before).expect("it is there");
+        self.unindex(before, &job.stage);
+        (job.deliveries, job.redriven_by, job.stage) = (0, Some(attempt), Stage::Waiting);
+        let (id, group, position, token) = (job.id, job.group, self.core.position, self.core.token);
+        self.core.jobs.insert(position, job);
+        self.keys.insert(key.to_owned(), position);
+        self.put_at_the_back(position, group);
+        effects.push(Effect::Redriven { id, position, group, token });
+        Reply::Redriven { position }
     }
 
     /// The job at `position`, which is later than all others, waits.

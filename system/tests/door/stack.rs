@@ -348,7 +348,7 @@ fn more_pictures_than_a_server_takes_at_once_are_sent_away_at_once() {
 }
 
 #[test]
-fn pictures_wait_for_a_workers_memory_and_too_great_ones_are_set_aside() {
+fn pictures_wait_for_a_workers_memory_and_too_great_ones_are_set_aside_until_they_are_put_back() {
     // 18 megabytes to decode; the worker has 64 for its four cores, then 16.
     let png = vast_but_allowed();
     let settings = with(&[("queue.max-deliveries", "2"), ("worker.conversion-cost", "1s")]);
@@ -383,9 +383,24 @@ fn pictures_wait_for_a_workers_memory_and_too_great_ones_are_set_aside() {
                 answer = get("/v1/jobs/too-vast?wait=5").of("api-1").await;
             }
             assert_eq!((answer.status().as_u16(), code_of(&answer).as_str()), (500, "quarantined"));
+
+            // Put back, it waits again; twice at once, or what nobody knows, is not put back.
+            let redrive = |key: &str| post(&format!("/v1/jobs/{key}/redrive"), Bytes::new());
+            assert_eq!(redrive("too-vast").of("api-1").await.status(), 202);
+            let answer = redrive("too-vast").of("api-1").await;
+            assert_eq!((answer.status().as_u16(), code_of(&answer).as_str()), (409, "not-set-aside"));
+            let answer = redrive("unheard-of").of("api-1").await;
+            assert_eq!((answer.status().as_u16(), code_of(&answer).as_str()), (404, "no-such-job"));
+            let mut answer = get("/v1/jobs/too-vast?wait=5").of("api-1").await;
+            while answer.status() == 202 {
+                answer = get("/v1/jobs/too-vast?wait=5").of("api-1").await;
+            }
+            assert_eq!(answer.status(), 500, "this worker has no more memory than before");
         }
     });
     assert_all_live(&events);
+    let set_aside = events.iter().filter(|event| matches!(event.fact, Fact::Quarantine { .. })).count();
+    assert_eq!(set_aside, 2 * 3, "twice, on three replicas");
 }
 
 /// A picture of one colour, 3000 by 2000: few bytes that need 18 megabytes.

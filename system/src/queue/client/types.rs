@@ -126,6 +126,12 @@ pub enum QueueError {
     /// The lease ended before; the job may be another worker's by now.
     #[error("the lease has ended: drop the job")]
     Fenced,
+    /// There is no job under the key.
+    #[error("there is no such job, or not any more")]
+    NoSuchJob,
+    /// The job was not set aside, or is not any more.
+    #[error("the job was not set aside: only one that was can be put back")]
+    NotSetAside,
     /// The deadline passed. What was asked may be done all the same, and may be asked again.
     #[error("the deadline passed before the queue answered")]
     DeadlineExceeded,

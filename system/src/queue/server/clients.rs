@@ -101,6 +101,7 @@ impl Clients {
             Request::Finish { key, token, result, amounts } => {
                 (Command::Finish { key, token, result, amounts }, Kind::Plain(back))
             }
+            Request::Redrive { key, attempt } => (Command::Redrive { key, attempt }, Kind::Enqueue(back)),
             Request::CompleteUntil => (Command::Pass, Kind::Plain(back)),
             Request::ForgetUses { number } => (Command::ForgetUses { number }, Kind::Plain(back)),
         };
@@ -357,6 +358,9 @@ fn response(reply: Reply) -> Response {
         Reply::BlobGone => Response::BlobGone,
         Reply::Leased(grants) => Response::Leased(grants),
         Reply::CompleteUntil(ended_ns) => Response::CompleteUntil { ended_ns },
+        Reply::Redriven { position } => Response::Redriven { position },
+        Reply::NoSuchJob => Response::NoSuchJob,
+        Reply::NotSetAside => Response::NotSetAside,
         Reply::Done => Response::Done,
         Reply::Fenced => Response::Fenced,
     }
@@ -382,7 +386,9 @@ fn weight(command: &Command) -> usize {
     let strings = match command {
         Command::Enqueue(new) => new.key.len() + new.request.len(),
         Command::Lease { worker, .. } => worker.len(),
-        Command::Extend { key, .. } | Command::GiveBack { key, .. } => key.len(),
+        Command::Extend { key, .. } | Command::GiveBack { key, .. } | Command::Redrive { key, .. } => {
+            key.len()
+        }
         Command::Pass | Command::ForgetUses { .. } => 0,
         Command::Finish { key, result, .. } => {
             key.len()

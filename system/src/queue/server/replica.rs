@@ -250,6 +250,12 @@ impl Replica {
                 record(Fact::Quarantine { id, position, reason });
                 self.ended(&key);
             }
+            Effect::Redriven { id, position, group, token } => {
+                if let Some(group) = group {
+                    record(Fact::Join { id, group });
+                }
+                record(Fact::Redrive { id, position, token });
+            }
             Effect::Hold(digest) => self.store.hold(digest),
             Effect::Drop { digest, position } => self.store.release(digest, position),
         }

@@ -59,6 +59,13 @@ pub enum Command {
         /// What it used.
         amounts: Amounts,
     },
+    /// Put a job that was set aside back, at the end.
+    Redrive {
+        /// Its key.
+        key: String,
+        /// A number that nobody else uses, so that asking again does it once.
+        attempt: u64,
+    },
     /// Pass time on, and say how far accounts are complete.
     Pass,
     /// Forget a batch of uses: the usage store has it.
@@ -124,6 +131,15 @@ pub enum Reply {
     Leased(Vec<Grant>),
     /// The usage store was given all uses that ended before this, in the state's time.
     CompleteUntil(u64),
+    /// The job waits again, at this place.
+    Redriven {
+        /// Its new place.
+        position: u64,
+    },
+    /// There is no such job.
+    NoSuchJob,
+    /// The job was not set aside.
+    NotSetAside,
     /// It is done.
     Done,
     /// The lease is over.
@@ -170,6 +186,17 @@ pub enum Effect {
         reason: String,
         /// Its key.
         key: String,
+    },
+    /// A job that was set aside waits again.
+    Redriven {
+        /// Its identity.
+        id: Id,
+        /// Its new place.
+        position: u64,
+        /// Its group.
+        group: Option<u32>,
+        /// The latest token that was given out before.
+        token: u64,
     },
     /// A blob is needed.
     Hold(Digest),

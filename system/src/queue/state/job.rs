@@ -17,8 +17,10 @@ pub struct Job {
     pub request: String,
     /// With what.
     pub body: Digest,
-    /// How often it was handed out.
+    /// How often it was handed out since it was enqueued, or put back after it was set aside.
     pub deliveries: u32,
+    /// The attempt that last put it back after it was set aside.
+    pub redriven_by: Option<u64>,
     /// How far it is.
     pub stage: Stage,
 }

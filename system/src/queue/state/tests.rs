@@ -29,6 +29,7 @@ struct Item {
     place: u64,
     group: Option<u32>,
     deliveries: u32,
+    redriven_by: Option<u64>,
     at: At,
 }
 
@@ -135,6 +136,7 @@ enum Do {
     Extend { key: u8, back: u64 },
     GiveBack { key: u8, back: u64, delay_ns: u64 },
     Finish { key: u8, back: u64, output: Option<u8> },
+    Redrive { key: u8, attempt: u64 },
     Pass(u64),
     Snapshot,
 }
@@ -153,6 +155,7 @@ fn doing() -> impl Strategy<Value = Do> {
             .prop_map(|(key, back, delay_ns)| Do::GiveBack { key, back, delay_ns }),
         4 => (0_u8..12, back(), proptest::option::of(0_u8..4))
             .prop_map(|(key, back, output)| Do::Finish { key, back, output }),
+        2 => (0_u8..12, 0_u64..3).prop_map(|(key, attempt)| Do::Redrive { key, attempt }),
         3 => (0_u64..150).prop_map(Do::Pass),
         1 => (1_000_u64..15_000).prop_map(Do::Pass),
         1 => Just(Do::Snapshot),
@@ -184,7 +187,7 @@ impl Pair {
                 Effect::Drop { digest, .. } => assert!(self.held.remove(&digest), "dropped twice"),
                 Effect::Finished { key, .. } | Effect::Quarantined { key, .. } => self.ended.push(key),
                 Effect::Used { amounts, .. } => self.used.push(amounts.cpu_ns),
-                Effect::Enqueued { .. } => {}
+                Effect::Enqueued { .. } | Effect::Redriven { .. } => {}
             }
         }
         assert_eq!(self.held, self.state.needed_blobs().collect());
@@ -235,6 +238,7 @@ impl Pair {
                 assert_eq!(reply, Some(if given { Reply::Done } else { Reply::Fenced }));
             }
             Do::Finish { key, back, output } => self.finish(&key.to_string(), back, output),
+            Do::Redrive { key, attempt } => self.redrive(&key.to_string(), attempt),
             Do::Pass(elapsed_ns) => {
                 self.model.pass(elapsed_ns);
                 self.apply(elapsed_ns, None);
@@ -281,10 +285,31 @@ impl Pair {
                 assert_eq!(reply, Reply::Enqueued { position, duplicate });
                 if !duplicate {
                     let (place, at, body) = (position, At::Waiting { from_ns: 0 }, body.digest);
-                    self.model.items.push(Item { key, request, body, place, group, deliveries: 0, at });
+                    let (deliveries, redriven_by) = (0, None);
+                    let new = Item { key, request, body, place, group, deliveries, redriven_by, at };
+                    self.model.items.push(new);
                 }
             }
         }
+    }
+
+    fn redrive(&mut self, key: &str, attempt: u64) {
+        let (place, waiting) = (self.state.as_of().position + 1, self.model.waiting());
+        let found = self.model.items.iter().position(|item| item.key == key);
+        let expected = match found.map(|index| (index, self.model.items[index].clone())) {
+            None => Reply::NoSuchJob,
+            Some((_, item)) if item.redriven_by == Some(attempt) => Reply::Redriven { position: item.place },
+            Some((_, item)) if !matches!(item.at, At::Aside { .. }) => Reply::NotSetAside,
+            Some(_) if waiting >= 6 => Reply::Overloaded,
+            Some((index, item)) => {
+                self.model.items.remove(index);
+                let (at, redriven_by) = (At::Waiting { from_ns: 0 }, Some(attempt));
+                self.model.items.push(Item { place, deliveries: 0, redriven_by, at, ..item });
+                Reply::Redriven { position: place }
+            }
+        };
+        let reply = self.apply(0, Some(Command::Redrive { key: key.to_owned(), attempt }));
+        assert_eq!(reply, Some(expected));
     }
 
     fn finish(&mut self, key: &str, back: u64, output: Option<u8>) {
