@@ -16,6 +16,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a job waits for an earlier one of its group",
     "a leader gives up leading",
     "a leader hears no majority",
+    "a lease ends on its way to the worker",
     "a lease expires",
     "a log ends within a record",
     "a new account waits for the data plane",

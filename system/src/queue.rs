@@ -11,7 +11,13 @@ pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient
 pub use server::serve;
 pub use state::{Amounts, Batch, Line};
 
+use sim::history::Id;
 use sim::stack::{Setting, SettingKind};
+
+/// What histories call the lease of a job.
+pub(crate) fn lease_name(job: Id) -> String {
+    format!("job {job}")
+}
 
 /// What scenarios can change about the queue.
 pub const SETTINGS: &[Setting] = &[

@@ -2,7 +2,7 @@
 
 use crate::config::{Agent, Met, Work};
 use crate::poison::Weakness;
-use crate::queue::{Amounts, Lease, Outcome, QueueClient, QueueError};
+use crate::queue::{Amounts, Lease, Outcome, QueueClient, QueueError, lease_name};
 use crate::resize::{Converter, Limits, Output, Request, ResizeError, inspect};
 use sim::history::Fact;
 use sim::stack::{Process, Setting, SettingKind};
@@ -137,18 +137,32 @@ impl Worker {
                 None => self.give_back(lease).await,
             }
         };
-        if self.keep(lease, done).await.is_err() {
+        if self.hold(lease, done).await.is_err() {
             sim::sometimes!("a worker loses the lease of the job that it works on");
             tracing::debug!(id = %lease.id, "the lease is lost");
         }
     }
 
-    /// Waits for `work`, and renews the lease whenever half of it has passed, until the job has taken too long.
+    /// Does `work` as the lease's holder, where the lease did not end on its way here.
+    async fn hold<T>(&self, lease: &Lease, work: impl Future<Output = T>) -> Result<T, Lost> {
+        if self.renews_leases && lease.until <= Instant::now() {
+            sim::sometimes!("a lease ends on its way to the worker");
+            return Err(Lost);
+        }
+        let (name, token) = (lease_name(lease.id), lease.token);
+        sim::node::record(Fact::Acquire { lease: name.clone(), token });
+        let kept = self.keep(lease, work).await;
+        sim::node::record(Fact::Release { lease: name, token });
+        kept
+    }
+
+    /// Waits for `work`, and renews the lease whenever half of it has passed, until the job has taken too long or the lease
+    /// cannot be counted on any more. A worker that renews no lease does not look when it ends either.
     async fn keep<T>(&self, lease: &Lease, work: impl Future<Output = T>) -> Result<T, Lost> {
         let mut work = pin!(work);
         let begun = Instant::now();
-        let mut ends = Instant::now() + lease.expires_in;
-        let first = if self.renews_leases { lease.expires_in / 2 } else { self.timeout };
+        let mut ends = lease.until;
+        let first = if self.renews_leases { (ends - begun) / 2 } else { self.timeout };
         let mut renewal = begun + first;
         loop {
             tokio::select! { biased;
@@ -159,13 +173,13 @@ impl Worker {
                 return Err(Lost);
             }
             match self.queue.extend(lease, ends).await {
-                Ok(left) => {
+                Ok(until) => {
                     let now = Instant::now();
-                    (ends, renewal) = (now + left, now + left / 2);
+                    (ends, renewal) = (until, now + (until - now) / 2);
                 }
                 Err(QueueError::Fenced) => return Err(Lost),
                 Err(_) if Instant::now() >= ends => return Err(Lost),
-                Err(_) => renewal = Instant::now() + PAUSE,
+                Err(_) => renewal = ends.min(Instant::now() + PAUSE),
             }
         }
     }

@@ -418,7 +418,9 @@ facts! {
         /// The lease.
         lease: String,
         /// The number of the lease that the holder showed.
-        token: u64
+        token: u64,
+        /// The place, in the order of what is guarded, at which it was taken: replicas that take one thing agree on it.
+        position: u64
     }
 
     /// An account was made: each edge shall know it after so long at the most.

@@ -15,6 +15,7 @@ use sim::time::{Instant, timeout};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -85,15 +86,20 @@ impl QueueClient {
         deadline: Instant,
     ) -> Result<Vec<Lease>, QueueError> {
         let (attempt, until) = (self.replicas.draw(), Instant::now() + wait);
+        // When it was asked last: the answer is to that.
+        let asked_ns = AtomicU64::new(0);
         let request = || {
+            asked_ns.store(Instant::now().as_nanos(), Ordering::Relaxed);
             let (worker, wait_ns) = (worker.to_owned(), nanoseconds_until(until));
             Request::Lease { worker, attempt, most, wait_ns }
         };
-        let grants = match within(deadline, self.replicas.ask(request, deadline)).await? {
-            Response::Leased(grants) => grants,
+        let (grants, waited_ns) = match within(deadline, self.replicas.ask(request, deadline)).await? {
+            Response::Leased { grants, waited_ns } => (grants, waited_ns),
             other => return Err(error_of(&other)),
         };
-        let granted = Instant::now();
+        // The leases began no sooner, whatever the answer's way took.
+        let waited_ns = waited_ns - waited_ns / DRIFT_SHARE;
+        let granted = Instant::from_nanos(asked_ns.into_inner().saturating_add(waited_ns));
         let bodies = grants.iter().map(|grant| self.output(grant.body, deadline));
         let bodies = all(bodies).await;
         let mut leases = Vec::with_capacity(grants.len());
@@ -117,14 +123,15 @@ impl QueueClient {
         });
     }
 
-    /// Keeps a lease for another full length, which is returned.
+    /// Keeps a lease for another full length; until when the holder may count on it, on this node's clock.
     ///
     /// # Errors
     /// [`QueueError::Fenced`], [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
-    pub async fn extend(&self, lease: &Lease, deadline: Instant) -> Result<Duration, QueueError> {
+    pub async fn extend(&self, lease: &Lease, deadline: Instant) -> Result<Instant, QueueError> {
+        let asked = Instant::now();
         let request = || Request::Extend { key: lease.key.clone(), token: lease.token };
         match within(deadline, self.replicas.ask(request, deadline)).await? {
-            Response::Extended { lease_ns } => Ok(Duration::from_nanos(lease_ns)),
+            Response::Extended { lease_ns } => Ok(counted_on_until(asked, lease_ns)),
             other => Err(error_of(&other)),
         }
     }
@@ -256,6 +263,10 @@ impl QueueClient {
     }
 }
 
+/// Two clocks that differ in rate by one part in so many do not make a lease's holder late: each may be a hundredth off.
+const DRIFT_SHARE: u64 = 48;
+/// A process that stands still for so long does not.
+const STAND_STILL: Duration = Duration::from_millis(500);
 /// Not to be handed out again before, where a job's body could not be fetched.
 const RETURN_DELAY: Duration = Duration::from_secs(1);
 
@@ -288,8 +299,15 @@ async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
 
 fn lease_of(grant: Grant, body: Bytes, granted: Instant) -> Lease {
     let Grant { id, key, request, delivery, token, lease_ns, .. } = grant;
-    let expires_in = Duration::from_nanos(lease_ns).saturating_sub(granted.elapsed());
-    Lease { id, key, request, body, delivery, token, expires_in }
+    Lease { id, key, request, body, delivery, token, until: counted_on_until(granted, lease_ns) }
+}
+
+/// Until when a lease of this length can be counted on that began at `from` at the earliest. Half of it, where it is so short
+/// that nothing would be left.
+fn counted_on_until(from: Instant, lease_ns: u64) -> Instant {
+    let lease = Duration::from_nanos(lease_ns);
+    let margin = (STAND_STILL + Duration::from_nanos(lease_ns / DRIFT_SHARE)).min(lease / 2);
+    from + (lease - margin)
 }
 
 fn status_of(progress: Progress) -> JobStatus {

@@ -105,7 +105,12 @@ pub enum Response {
     /// The blob may be gone by now: store it again.
     BlobGone,
     /// These jobs were handed out.
-    Leased(Vec<Grant>),
+    Leased {
+        /// They.
+        grants: Vec<Grant>,
+        /// How long the question had waited when they were, on the leader's clock.
+        waited_ns: u64,
+    },
     /// The lease lasts so long from now on.
     Extended {
         /// In nanoseconds.

@@ -150,7 +150,7 @@ impl State {
             Command::Lease { worker, attempt, most, lease_ns } => {
                 Reply::Leased(self.lease(&worker, attempt, most, lease_ns))
             }
-            Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns),
+            Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns, effects),
             Command::GiveBack { key, token, delay_ns } => self.give_back(&key, token, delay_ns, effects),
             Command::Finish { key, token, result, amounts } => {
                 self.finish(&key, token, result, amounts, effects)
@@ -232,7 +232,7 @@ impl State {
         if let Some(positions) = self.attempts.get(&attempt) {
             return positions
                 .iter()
-                .filter_map(|position| self.core.jobs[position].grant(lease_ns))
+                .filter_map(|position| self.core.jobs[position].grant(self.core.clock_ns))
                 .collect();
         }
         let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
@@ -247,13 +247,14 @@ impl State {
             let job = self.core.jobs.get_mut(&position).expect("what waits is there");
             job.deliveries += 1;
             self.enter(position, Stage::Leased { worker, token, attempt, expires_ns });
-            grants.extend(self.core.jobs[&position].grant(lease_ns));
+            grants.extend(self.core.jobs[&position].grant(self.core.clock_ns));
         }
         grants
     }
 
-    fn extend(&mut self, key: &str, token: u64, lease_ns: u64) -> Reply {
-        let Some((position, Stage::Leased { worker, token, attempt, .. })) = self.leased(key, token) else {
+    fn extend(&mut self, key: &str, token: u64, lease_ns: u64, effects: &mut Vec<Effect>) -> Reply {
+        let Some((position, Stage::Leased { worker, token, attempt, .. })) = self.leased(key, token, effects)
+        else {
             return Reply::Fenced;
         };
         let (worker, token, attempt) = (worker.clone(), *token, *attempt);
@@ -263,7 +264,7 @@ impl State {
     }
 
     fn give_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
-        let Some((position, Stage::Leased { worker, .. })) = self.leased(key, token) else {
+        let Some((position, Stage::Leased { worker, .. })) = self.leased(key, token, effects) else {
             return Reply::Fenced;
         };
         let cause = format!("{worker} gave it back");
@@ -281,7 +282,7 @@ impl State {
         amounts: Amounts,
         effects: &mut Vec<Effect>,
     ) -> Reply {
-        let Some(position) = self.leased(key, token).map(|(position, _)| position) else {
+        let Some(position) = self.leased(key, token, effects).map(|(position, _)| position) else {
             let ended = self.job(key).is_some_and(|job| job.ended_by() == Some(token));
             sim::sometimes!(ended, "a worker finishes what it has finished");
             return if ended { Reply::Done } else { Reply::Fenced };
@@ -361,12 +362,15 @@ impl State {
     }
 
     /// The job of `key` and its stage, if this token's lease is its latest and not over.
-    fn leased(&self, key: &str, token: u64) -> Option<(u64, &Stage)> {
+    fn leased(&self, key: &str, token: u64, effects: &mut Vec<Effect>) -> Option<(u64, &Stage)> {
         let position = *self.keys.get(key)?;
-        let stage = &self.core.jobs[&position].stage;
+        let Job { id, stage, .. } = &self.core.jobs[&position];
         let held = matches!(stage, Stage::Leased { token: latest, .. } if *latest == token);
         sim::sometimes!(!held, "a worker answers for a lease that is over");
-        held.then_some((position, stage))
+        held.then(|| {
+            effects.push(Effect::Guarded { id: *id, token, position: self.core.position });
+            (position, stage)
+        })
     }
 
     /// Moves a job to another stage.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Id};
-use std::time::Duration;
+use sim::time::Instant;
 
 /// A job to be done once.
 #[derive(Clone, Debug)]
@@ -74,8 +74,9 @@ pub struct Lease {
     pub delivery: u32,
     /// The fencing token: greater than any earlier one. The queue takes a result only with the latest of its job.
     pub token: u64,
-    /// How long the lease lasted when the queue answered.
-    pub expires_in: Duration,
+    /// Until when, on this node's clock, the holder may count on it: before its end, so that clocks may drift apart a little
+    /// and a process may stand still for a moment.
+    pub until: Instant,
 }
 
 /// What came of a job.

@@ -2,7 +2,7 @@
 
 use crate::queue::paxos::{Replica, Slot};
 use crate::queue::protocol::{Progress, Request, Response};
-use crate::queue::state::{Command, Job, JobResult, Reply, Stage};
+use crate::queue::state::{Command, Grant, Job, JobResult, Reply, Stage};
 use crate::rpc::{Incoming, Replier};
 use bytes::Bytes;
 use sim::time::Instant;
@@ -68,6 +68,9 @@ struct LeaseRequest {
     worker: String,
     attempt: u64,
     most: u32,
+    arrived: Instant,
+    /// How long it had waited when it was last on its way to be proposed.
+    waited: Duration,
     /// When to answer that there are no jobs.
     until: Instant,
     deadline: Instant,
@@ -88,7 +91,8 @@ impl Clients {
                 return Some(self.read(Read::UnsentUses { most: most as usize, back }));
             }
             Request::Lease { worker, attempt, most, wait_ns } => {
-                self.park(LeaseRequest { worker, attempt, most, until: until(wait_ns), deadline, back });
+                let (arrived, waited, until) = (Instant::now(), Duration::ZERO, until(wait_ns));
+                self.park(LeaseRequest { worker, attempt, most, arrived, waited, until, deadline, back });
                 return None;
             }
             Request::Enqueue(new) => (Command::Enqueue(new), Kind::Enqueue(back)),
@@ -206,8 +210,10 @@ impl Clients {
         }
     }
 
-    fn lease(&mut self, request: LeaseRequest, claim: usize, lease_ns: u64) {
+    fn lease(&mut self, mut request: LeaseRequest, claim: usize, lease_ns: u64) {
         self.claimed += claim;
+        // No lease begins before.
+        request.waited = request.arrived.elapsed();
         let (worker, attempt, most) = (request.worker.clone(), request.attempt, request.most);
         let pending = Pending { deadline: request.deadline, kind: Kind::Lease(request, claim) };
         self.batch.push_back((Command::Lease { worker, attempt, most, lease_ns }, pending));
@@ -258,7 +264,7 @@ impl Clients {
                     // Another lease came first: waits on, at the end.
                     return self.park(request);
                 }
-                request.back.reply(Response::Leased(grants), Bytes::new());
+                request.answer(grants);
             }
             (Kind::Extend(back, lease_ns), Reply::Done) => {
                 back.reply(Response::Extended { lease_ns }, Bytes::new());
@@ -293,7 +299,7 @@ impl Clients {
             match self.tickets.remove(&number) {
                 Some(Ticket::Lease(request)) => {
                     self.parked.retain(|parked| *parked != number);
-                    request.back.reply(Response::Leased(Vec::new()), Bytes::new());
+                    request.answer(Vec::new());
                 }
                 Some(Ticket::Watch { key, back, .. }) => {
                     back.reply(Response::Status(progress(&key)), Bytes::new());
@@ -336,8 +342,15 @@ impl Pending {
     /// Nobody waits for a command whose deadline has passed; a worker that only wanted to know of jobs hears of none.
     fn late(self) {
         if let Kind::Lease(request, _) = self.kind {
-            request.back.reply(Response::Leased(Vec::new()), Bytes::new());
+            request.answer(Vec::new());
         }
+    }
+}
+
+impl LeaseRequest {
+    fn answer(self, grants: Vec<Grant>) {
+        let waited_ns = u64::try_from(self.waited.as_nanos()).unwrap_or(u64::MAX);
+        self.back.reply(Response::Leased { grants, waited_ns }, Bytes::new());
     }
 }
 
@@ -356,7 +369,7 @@ fn response(reply: Reply) -> Response {
         Reply::KeyReused => Response::KeyReused,
         Reply::Overloaded => Response::Overloaded,
         Reply::BlobGone => Response::BlobGone,
-        Reply::Leased(grants) => Response::Leased(grants),
+        Reply::Leased(grants) => Response::Leased { grants, waited_ns: 0 },
         Reply::CompleteUntil(ended_ns) => Response::CompleteUntil { ended_ns },
         Reply::Redriven { position } => Response::Redriven { position },
         Reply::NoSuchJob => Response::NoSuchJob,

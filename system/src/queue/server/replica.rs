@@ -6,6 +6,7 @@ use super::clients::{Clients, Read, progress};
 use super::disk::{LogWork, Save};
 use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
+use crate::queue::lease_name;
 use crate::queue::log::Snapshot;
 use crate::queue::paxos::{Action, Message, Paxos, ReadKind, Record, Replica as Place, Slot};
 use crate::queue::protocol::{Request, Response};
@@ -244,6 +245,9 @@ impl Replica {
             Effect::Finished { id, position, output, key } => {
                 record(Fact::Finish { id, position, output });
                 self.ended(&key);
+            }
+            Effect::Guarded { id, token, position } => {
+                record(Fact::Guard { lease: lease_name(id), token, position });
             }
             Effect::Used { id, amounts } => usage::record_use(id, amounts, self.settings.billed),
             Effect::Quarantined { id, position, reason, key } => {

@@ -169,6 +169,15 @@ pub enum Effect {
         /// Its key.
         key: String,
     },
+    /// The holder of a job's lease had its way with the job.
+    Guarded {
+        /// The job.
+        id: Id,
+        /// The lease's token.
+        token: u64,
+        /// The place of the holder's command.
+        position: u64,
+    },
     /// A job's use was entered.
     Used {
         /// The job.

@@ -79,14 +79,15 @@ pub struct Grant {
     pub delivery: u32,
     /// The fencing token.
     pub token: u64,
-    /// How long the lease is.
+    /// How long the lease lasts from this moment of the order on.
     pub lease_ns: u64,
 }
 
 impl Job {
-    /// The job as it was handed out; none where it is not.
-    pub fn grant(&self, lease_ns: u64) -> Option<Grant> {
-        let Stage::Leased { token, .. } = self.stage else { return None };
+    /// The job as it was handed out, at this time of the state; none where it is not.
+    pub fn grant(&self, clock_ns: u64) -> Option<Grant> {
+        let Stage::Leased { token, expires_ns, .. } = self.stage else { return None };
+        let lease_ns = expires_ns.saturating_sub(clock_ns);
         Some(Grant {
             id: self.id,
             key: self.key.clone(),

@@ -187,7 +187,7 @@ impl Pair {
                 Effect::Drop { digest, .. } => assert!(self.held.remove(&digest), "dropped twice"),
                 Effect::Finished { key, .. } | Effect::Quarantined { key, .. } => self.ended.push(key),
                 Effect::Used { amounts, .. } => self.used.push(amounts.cpu_ns),
-                Effect::Enqueued { .. } | Effect::Redriven { .. } => {}
+                Effect::Enqueued { .. } | Effect::Redriven { .. } | Effect::Guarded { .. } => {}
             }
         }
         assert_eq!(self.held, self.state.needed_blobs().collect());
