@@ -34,6 +34,7 @@
 //! #     workload: sim::plan::Workload { clients: 1, rate_per_s: 1.0, ..sim::plan::Workload::default() },
 //! #     network: Default::default(),
 //! #     disk: Default::default(),
+//! #     byte_scale: 1,
 //! #     nodes: vec![node("queue-1", "queue"), node("client-1", "client")],
 //! #     faults: Vec::new(),
 //! # };

@@ -45,6 +45,7 @@ fn plan() -> Plan {
         workload: Workload { clients: 1, rate_per_s: 1.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes: NODES.iter().map(node).collect(),
         faults: faults(),
     }

@@ -240,6 +240,7 @@ mod tests {
             workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
             network: NetworkPlan::default(),
             disk: DiskPlan::default(),
+            byte_scale: 1,
             nodes: NODES.iter().map(node).collect(),
             faults: vec![fault],
         };

@@ -30,6 +30,7 @@ pub fn write(plan: &Plan) -> String {
         workload,
         network,
         disk,
+        byte_scale,
         nodes,
         faults,
     } = plan;
@@ -46,6 +47,9 @@ pub fn write(plan: &Plan) -> String {
     line(&mut text, "expect", expect);
     if !objectives.is_empty() {
         line(&mut text, "objectives", objectives);
+    }
+    if *byte_scale != 1 {
+        line(&mut text, "byte-scale", byte_scale);
     }
     line(&mut text, "settings", settings);
     line(&mut text, "workload", workload);

@@ -52,6 +52,7 @@ pub fn plan(
         workload: scenario.workload.clone(),
         network: scenario.network.clone(),
         disk: scenario.disk.clone(),
+        byte_scale: scenario.byte_scale,
         faults: faults.collect(),
         nodes,
     })

@@ -33,6 +33,8 @@ pub(crate) const CLIENTS_MAX: u64 = 1_000_000;
 pub(crate) const RATE_MAX_PER_S: f64 = 1e6;
 /// The most requests of a whole run: each takes memory before it is made.
 const REQUESTS_MAX: f64 = 1e9;
+/// The most bytes that a file may have each byte stand for.
+pub(crate) const BYTE_SCALE_MAX: u64 = 1 << 20;
 const DRAIN_NS: u64 = 60_000_000_000;
 
 /// An experiment: what a plan is drawn from.
@@ -54,6 +56,8 @@ pub struct Scenario {
     pub network: NetworkPlan,
     /// The disks without faults.
     pub disk: DiskPlan,
+    /// How many bytes each byte of the stack stands for.
+    pub byte_scale: u32,
     /// The stack's settings that differ from their defaults.
     pub settings: BTreeMap<String, String>,
     /// The faults.
@@ -135,6 +139,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
     let workload = workload(root, duration.as_ref().map(|duration| *duration.get_ref()));
     let network = root.section("network", "the network").map(|section| overlay(&section, false));
     let disk = root.section("disk", "the disk").map(|section| overlay(&section, false));
+    let byte_scale = byte_scale(root);
     let settings = settings(root, "settings", stack);
     let expect = expectations(root);
     let objectives = objectives(root);
@@ -153,6 +158,7 @@ fn read(root: &Section<'_>, stack: &dyn Stack) -> Option<Scenario> {
         workload,
         network: network.unwrap_or_else(|| Some(NetworkPlan::default()))?,
         disk: disk.unwrap_or_else(|| Some(DiskPlan::default()))?,
+        byte_scale,
         settings,
         faults,
         expect,
@@ -259,6 +265,12 @@ pub(crate) fn check_requests(section: &Section<'_>, rate: &Spanned<f64>, duratio
         let problem = Diagnostic::new(rate.span(), "too many requests", label);
         section.log.push(problem.help(format!("at most {REQUESTS_MAX:.0}: lower the rate or the duration")));
     }
+}
+
+/// How many bytes each byte of a scenario's or a plan's stack stands for.
+pub(crate) fn byte_scale(root: &Section<'_>) -> u32 {
+    let scale = root.get("byte-scale", value::whole(1, BYTE_SCALE_MAX));
+    scale.map_or(1, |scale| u32::try_from(scale.into_inner()).expect("bounded when it was read"))
 }
 
 /// The settings at `key`, checked against the stack's. `"queue.lease" = …` and `queue.lease = …` are the same.

@@ -135,6 +135,7 @@ mod bench {
             workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
             network: NetworkPlan::default(),
             disk: DiskPlan::default(),
+            byte_scale: 1,
             nodes: nodes.collect(),
             faults: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! A scenario with every choice made: all that a [world](crate::world) is made from.
 
-use crate::{duration_text, fault::Fault};
+use crate::duration_text;
+use crate::fault::{Fault, Inject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,12 +47,58 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// How disks behave while nothing is wrong.
     pub disk: DiskPlan,
+    /// How many bytes each byte of the stack stands for: cards, buffers, disks and memory hold and carry that much less of
+    /// them ([`Plan::to_scale`]).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub byte_scale: u32,
     /// The nodes, in order.
     #[serde(rename = "node")]
     pub nodes: Vec<NodePlan>,
     /// The faults, in order.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// The plan in the stack's own bytes: each stands for [`Plan::byte_scale`], so that cards and disks carry that much
+    /// less of them in a second, and buffers, disks and memories hold that much less. To divide what there is, is to charge
+    /// each byte that much more, in one place.
+    ///
+    /// What is counted and not measured stays: a packet is a packet to loss and latency, a sector is what is torn or kept.
+    #[must_use]
+    pub fn to_scale(mut self) -> Self {
+        let scale = u64::from(std::mem::replace(&mut self.byte_scale, 1).max(1));
+        if scale == 1 {
+            return self;
+        }
+        let (network, disk) = (&mut self.network, &mut self.disk);
+        let sizes = [
+            &mut network.bandwidth_bytes_per_s,
+            &mut network.buffer_bytes,
+            &mut disk.bandwidth_bytes_per_s,
+            &mut disk.capacity_bytes,
+        ];
+        for size in sizes.into_iter().chain(self.nodes.iter_mut().map(|node| &mut node.memory_bytes)) {
+            *size = (*size / scale).max(1);
+        }
+        for fault in &mut self.faults {
+            if let Inject::Bandwidth(bound) = &mut fault.inject {
+                #[expect(clippy::cast_precision_loss, reason = "a scale has 32 bits")]
+                let scale = scale as f64;
+                bound.bytes_per_second /= scale;
+            }
+        }
+        self
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_one(scale: &u32) -> bool {
+    *scale == 1
 }
 
 /// What the service promises its customers: those laws hold it to that are asked to, and to nothing that is not said here.

@@ -76,6 +76,7 @@ fn plan(faults: Vec<Fault>) -> Plan {
         workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes: vec![node("server-1", "server"), node("client-1", "client")],
         faults,
     }

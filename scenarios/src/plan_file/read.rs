@@ -6,7 +6,8 @@ use crate::kinds::{self, Hits};
 use crate::planner::inject_of;
 use crate::scenario::{
     CLIENTS_MAX, CORES_MAX, DRIFT_MAX, DURATION_MAX_NS, MEMORY_MAX_BYTES, NODES_MAX, RATE_MAX_PER_S,
-    arrivals, check_kind, check_requests, expectations, objectives, overlay, settings, steps, text_of,
+    arrivals, byte_scale, check_kind, check_requests, expectations, objectives, overlay, settings, steps,
+    text_of,
 };
 use crate::section::{self, Log, Section, unknown};
 use crate::target::{check_planned, check_role};
@@ -75,6 +76,7 @@ fn plan(root: &Section<'_>, stack: &dyn Stack) -> Option<Plan> {
     let workload = workload(root, duration_ns);
     let network = part(root, "network", "the network").and_then(|section| overlay(&section, true));
     let disk = part(root, "disk", "the disk").and_then(|section| overlay(&section, true));
+    let byte_scale = byte_scale(root);
     let nodes = nodes(root, stack);
     let faults = match (&nodes, duration_ns) {
         (Some(nodes), Some(duration_ns)) => faults(root, nodes, duration_ns),
@@ -106,6 +108,7 @@ fn plan(root: &Section<'_>, stack: &dyn Stack) -> Option<Plan> {
         workload: workload?,
         network: network?,
         disk: disk?,
+        byte_scale,
         nodes: nodes?,
         faults: faults?,
     })

@@ -3,6 +3,7 @@
 use super::{Key, Shape};
 use crate::expectation::Expectation;
 use crate::kinds::{Field, FieldKind, FieldValue, Group, Hits, KINDS, Kind};
+use crate::scenario::BYTE_SCALE_MAX;
 use sim::duration_text;
 use sim::plan::{Arrivals, CLIENT_ROLE, DiskPlan, NetworkPlan};
 use sim::stack::{Setting, SettingKind, Stack};
@@ -59,6 +60,13 @@ pub fn keys(stack: &dyn Stack) -> Vec<Key> {
             part::<DiskPlan>(),
             "disk = { sync = \"2ms\" }",
         ),
+        key(
+            "byte-scale",
+            "how many bytes each byte of the stack stands for: links, disks and memory are charged so many",
+            Shape::Whole(1, BYTE_SCALE_MAX),
+            "byte-scale = 128",
+        )
+        .or("1"),
         key(
             "fault",
             "something that goes wrong",

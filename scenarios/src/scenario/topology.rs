@@ -99,6 +99,7 @@ fn bare(stack: &dyn Stack) -> Scenario {
         workload: sim::plan::Workload::default(),
         network: sim::plan::NetworkPlan::default(),
         disk: sim::plan::DiskPlan::default(),
+        byte_scale: 1,
         settings: BTreeMap::new(),
         faults: Vec::new(),
         expect: BTreeMap::new(),

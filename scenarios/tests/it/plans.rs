@@ -123,6 +123,7 @@ fn plans() -> impl Strategy<Value = Plan> {
                 },
                 network: NetworkPlan { jitter: rate_per_s, ..NetworkPlan::default() },
                 disk: DiskPlan { queue_depth: 7, ..DiskPlan::default() },
+                byte_scale: 1,
                 nodes: nodes.clone(),
                 faults: faults
                     .into_iter()

@@ -76,6 +76,7 @@ fn plan(seed: u64) -> Plan {
         workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes: vec![node],
         faults: Vec::new(),
     }

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub messages: u64,
     /// How long the run was, in simulated nanoseconds.
     pub simulated_ns: u64,
+    /// By node, in the plan's order: time of its cores that work took while load and faults lasted, in nanoseconds.
+    pub busy_ns: Vec<u64>,
     /// The observers, having seen every event.
     pub observers: Vec<Box<dyn Observer>>,
     /// Why the run ended before its time, where it did.
@@ -72,8 +74,8 @@ pub fn run_within(
     observers: Vec<Box<dyn Observer>>,
     limits: Limits,
 ) -> Result<Outcome, SettingError> {
+    let plan = Arc::new(plan.clone().to_scale());
     let deployment = Deployment::new(stack.as_ref(), plan.nodes.clone(), &plan.settings)?;
-    let plan = Arc::new(plan.clone());
     let thread = std::thread::Builder::new()
         .name(format!("world-{}", plan.seed))
         .stack_size(8 << 20)
@@ -125,9 +127,10 @@ fn run_here(
     });
     drop(runtime);
     let world = kernel::replace(None).expect("the kernel of this world");
+    let busy_ns = world.nodes.iter().map(|node| node.cpu.busy_ns()).collect();
     let (digest, events, observers) = world.recorder.finish();
     let (trace, coverage) = (trace::end(), reached::end());
-    Outcome { digest, events, messages, simulated_ns, observers, cut_off, coverage, trace }
+    Outcome { digest, events, messages, simulated_ns, busy_ns, observers, cut_off, coverage, trace }
 }
 
 /// Drops all tasks, while the kernel is still there for their destructors. madsim's tasks hold wakers of themselves, so that

@@ -68,6 +68,7 @@ pub(crate) fn plan(disk: DiskPlan, faults: Vec<Fault>) -> Plan {
         workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk,
+        byte_scale: 1,
         nodes: vec![node("server-1", "server"), node("client-1", "client")],
         faults,
     }

@@ -105,6 +105,7 @@ mod world {
             workload: Workload { clients: 0, rate_per_s: 0.0, ..Workload::default() },
             network: NetworkPlan::default(),
             disk: DiskPlan::default(),
+            byte_scale: 1,
             nodes: nodes(),
             faults: Vec::new(),
         };

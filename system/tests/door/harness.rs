@@ -188,6 +188,7 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
         workload: Workload { clients: setup.clients, rate_per_s: setup.rate_per_s, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes: setup.nodes(),
         faults: setup.faults.clone(),
     };

@@ -133,6 +133,7 @@ pub(crate) fn plan(seed: u64, seconds: u64, rate: f64, faults: Vec<Fault>) -> Pl
         workload: Workload { clients: 1, rate_per_s: rate, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes,
         faults,
     }

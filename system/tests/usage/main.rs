@@ -40,6 +40,7 @@ fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
         workload: Workload { clients: 3, rate_per_s: 4.0, ..Workload::default() },
         network: NetworkPlan::default(),
         disk: DiskPlan::default(),
+        byte_scale: 1,
         nodes: roles
             .iter()
             .flat_map(|(role, count)| (1..=*count).map(move |index| node(role, index)))
