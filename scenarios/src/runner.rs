@@ -58,6 +58,8 @@ pub struct RunReport {
     pub messages: u64,
     /// How long it was, in simulated nanoseconds.
     pub simulated_ns: u64,
+    /// By node: time of its cores that work took while load and faults lasted, in nanoseconds.
+    pub busy_ns: Vec<u64>,
     /// How long it took.
     pub wall: Duration,
     /// What each law said, in the order of `invariants::LAWS`.
@@ -170,6 +172,7 @@ pub fn run(plan: &Plan, stack: &Arc<dyn Stack>, options: Options<'_>) -> Result<
         events: outcome.events,
         messages: outcome.messages,
         simulated_ns: outcome.simulated_ns,
+        busy_ns: outcome.busy_ns,
         wall,
         laws: laws.finish(plan),
         coverage: outcome.coverage,

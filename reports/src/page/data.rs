@@ -389,7 +389,7 @@ fn curve(run: &crate::past::PastRun, end_ns: u64) -> Vec<Point> {
     }
     for (point, mut latencies_ns) in points.iter_mut().zip(latencies_ns) {
         latencies_ns.sort_unstable();
-        (point.p50_ns, point.p99_ns) = (percentile(&latencies_ns, 50), percentile(&latencies_ns, 99));
+        (point.p50_ns, point.p99_ns) = (percentile(&latencies_ns, 500), percentile(&latencies_ns, 990));
     }
     points
 }

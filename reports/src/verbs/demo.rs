@@ -18,8 +18,8 @@ pub(crate) fn demo(program: &Program) -> Result<Exit> {
     let mut exit = Exit::Success;
     for variant in [None, Some(VARIANT)] {
         let plan = planner::plan(&scenario, program.stack.as_ref(), variant, 0, &[])?;
-        let (report, sharing) = run::watched(program, &plan, &program.store(), false, Until::Ended)?;
-        show::run(program, &report, &sharing);
+        let (report, sharing, figures) = run::watched(program, &plan, &program.store(), false, Until::Ended)?;
+        show::run(program, &report, &sharing, Some(&figures));
         show::ways_out(program, &report);
         if report.has(Judgement::Unexpected) || report.has(Judgement::Missing) {
             exit = Exit::Violation;

@@ -42,7 +42,7 @@ pub(crate) fn fuzz(program: &Program, arguments: &FuzzArgs) -> Result<Exit> {
 fn batch(program: &Program, arguments: &FuzzArgs) -> Result<Batch> {
     let stack = program.stack.as_ref();
     let scenarios = if arguments.scenarios.is_empty() {
-        library::all(stack)?
+        library::of_batches(stack)?
     } else {
         arguments.scenarios.iter().map(|name| library::find(name, stack)).collect::<Result<_, _>>()?
     };

@@ -20,9 +20,9 @@ pub(crate) fn replay(program: &Program, arguments: &ReplayArgs) -> Result<Exit> 
     let replayed = replay::replay(&recorded, &program.stack, &store)?;
     if program.json() {
         println!("{}", line(&recorded, &replayed));
-        show::run(program, &replayed.report, &[]);
+        show::run(program, &replayed.report, &[], None);
     } else {
-        show::run(program, &replayed.report, &[]);
+        show::run(program, &replayed.report, &[], None);
         words(&recorded, &replayed).iter().for_each(|line| println!("  {line}"));
     }
     if let Comparison::Different { .. } = replayed.comparison {

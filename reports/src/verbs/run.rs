@@ -5,6 +5,7 @@ use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::forms::ledger;
 use crate::ledger::Ledger;
+use crate::measures::{Figures, FiguresObserver};
 use crate::past::PastRun;
 use crate::program::Program;
 use crate::sharing::{Sharing, SharingObserver};
@@ -22,12 +23,13 @@ pub(crate) fn run(program: &Program, arguments: &RunArgs) -> Result<Exit> {
     let variant = arguments.variant.as_deref();
     let plan = planner::plan(&scenario, program.stack.as_ref(), variant, arguments.seed, &arguments.set)?;
     let until = if arguments.until_broken { Until::AnyBroken } else { Until::Ended };
-    let (report, sharing) = watched(program, &plan, &program.store(), arguments.check_determinism, until)?;
+    let (report, sharing, figures) =
+        watched(program, &plan, &program.store(), arguments.check_determinism, until)?;
     // A run's own line is the last one for tools; people read the verdicts first.
     if arguments.ledger && program.json() {
         show_ledger(program, &report)?;
     }
-    show::run(program, &report, &sharing);
+    show::run(program, &report, &sharing, Some(&figures));
     if arguments.ledger && !program.json() {
         show_ledger(program, &report)?;
     }
@@ -55,19 +57,21 @@ fn show_ledger(program: &Program, report: &RunReport) -> Result<()> {
     Ok(())
 }
 
-/// Runs `plan`, and measures P^N beside what happened; keeps every draw of chance where it is to `trace`.
+/// Runs `plan`, and measures P^N beside what happened, and the figures of a service; keeps every draw of chance where it is to `trace`.
 pub(crate) fn watched(
     program: &Program,
     plan: &Plan,
     store: &Store,
     trace: bool,
     until: Until<'_>,
-) -> Result<(RunReport, Vec<Sharing>)> {
+) -> Result<(RunReport, Vec<Sharing>, Figures)> {
     let (observer, measured) = SharingObserver::new(plan);
     let limits = Limits { trace, ..Limits::default() };
-    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let (figures, seen) = FiguresObserver::new();
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer), Box::new(figures)];
     let options = Options { store: Some(store), observers, limits, until };
     let report = runner::run(plan, &program.stack, options)?;
     let sharing = measured.lock().expect("no observer panics").clone();
-    Ok((report, sharing))
+    let figures = seen.lock().expect("no observer panics").figures(plan, &report.busy_ns);
+    Ok((report, sharing, figures))
 }

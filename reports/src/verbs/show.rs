@@ -1,6 +1,7 @@
 //! How a run is shown: lines for people, one JSON line for tools.
 
 use crate::exit::Exit;
+use crate::measures::Figures;
 use crate::program::Program;
 use crate::sharing::Sharing;
 use crate::terminal::{Paint, coloured};
@@ -15,9 +16,13 @@ use sim::duration_text;
 const EVIDENCE_LINES: usize = 5;
 
 /// Writes what came of a run.
-pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
+pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing], figures: Option<&Figures>) {
     if program.json() {
-        println!("{}", finished(report));
+        let mut line = finished(report);
+        if let Some(figures) = figures {
+            line["figures"] = serde_json::json!(figures);
+        }
+        println!("{line}");
         return;
     }
     let paint = Paint(coloured(program.common.color, &std::io::stdout()));
@@ -30,6 +35,9 @@ pub(crate) fn run(program: &Program, report: &RunReport, sharing: &[Sharing]) {
         for line in sharing.lines() {
             println!("  {line}");
         }
+    }
+    for line in figures.iter().flat_map(|figures| figures.lines(&report.plan)) {
+        println!("  {line}");
     }
     println!(
         "  {} simulated, {} events, {} messages, digest {}",

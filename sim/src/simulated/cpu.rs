@@ -33,6 +33,9 @@ pub(crate) struct Cpu {
     free_ns: Vec<u64>,
     /// Faults under way and what each does.
     harms: BTreeMap<u32, Harm>,
+    /// Time of cores that work took up to `counted_until_ns`, and will take of what is booked.
+    busy_ns: u64,
+    counted_until_ns: u64,
 }
 
 /// What a fault does to a node's cores.
@@ -45,16 +48,26 @@ pub(crate) enum Harm {
 }
 
 impl Cpu {
-    pub(crate) fn new(cores: u32) -> Self {
-        Self { free_ns: vec![0; cores.max(1) as usize], harms: BTreeMap::new() }
+    /// So many cores, whose work is counted until `counted_until_ns`.
+    pub(crate) fn new(cores: u32, counted_until_ns: u64) -> Self {
+        let free_ns = vec![0; cores.max(1) as usize];
+        Self { free_ns, harms: BTreeMap::new(), busy_ns: 0, counted_until_ns }
     }
 
     /// Books the first free core for `cost_ns`; returns when it will be done.
     fn book(&mut self, now_ns: u64, cost_ns: u64) -> u64 {
         let harms = &self.harms;
         let core = self.free_ns.iter_mut().min().expect("a node has a core");
-        *core = done_ns((*core).max(now_ns), cost_ns, harms.values());
+        let begun_ns = (*core).max(now_ns);
+        *core = done_ns(begun_ns, cost_ns, harms.values());
+        let until_ns = self.counted_until_ns;
+        self.busy_ns += (*core).min(until_ns).saturating_sub(begun_ns);
         *core
+    }
+
+    /// Time of cores that work took.
+    pub(crate) fn busy_ns(&self) -> u64 {
+        self.busy_ns
     }
 
     /// The share of the cores that are at work.
@@ -76,7 +89,10 @@ impl Cpu {
     }
 
     /// Forgets all work: its process has ended.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self, now_ns: u64) {
+        let undone = |free_ns: &u64| (*free_ns).min(self.counted_until_ns).saturating_sub(now_ns);
+        let undone_ns: u64 = self.free_ns.iter().map(undone).sum();
+        self.busy_ns = self.busy_ns.saturating_sub(undone_ns);
         self.free_ns.fill(0);
     }
 }
@@ -154,10 +170,22 @@ mod tests {
 
     #[test]
     fn a_slow_core_takes_its_factor_longer() {
-        let mut cpu = Cpu::new(1);
+        let mut cpu = Cpu::new(1, u64::MAX);
         cpu.harm(0, Harm::Slow { factor: 2.5 });
         assert_eq!(cpu.book(100, 40), 200);
         cpu.heal(0);
         assert_eq!(cpu.book(100, 40), 240);
+    }
+
+    #[test]
+    fn a_core_is_busy_with_what_it_did_before_the_end_and_not_with_what_a_crash_left_undone() {
+        let mut cpu = Cpu::new(2, 1_000);
+        cpu.book(100, 300);
+        cpu.book(200, 400);
+        assert_eq!(cpu.busy_ns(), 700);
+        cpu.clear(300);
+        assert_eq!(cpu.busy_ns(), 200 + 100);
+        cpu.book(900, 400);
+        assert_eq!(cpu.busy_ns(), 300 + 100, "the rest is done after the end");
     }
 }

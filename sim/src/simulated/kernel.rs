@@ -126,7 +126,7 @@ impl Node {
             running: false,
             incarnation: 0,
             clock: Clock::new(plan.clock_offset_ns, plan.clock_drift_parts_per_million),
-            cpu: Cpu::new(plan.cores),
+            cpu: Cpu::new(plan.cores, world.duration_ns),
             disk: Disk::new(&world.disk, Stream::named(world.seed, &format!("disk/{}", plan.name))),
             memory_used_bytes: 0,
             paused_by: BTreeSet::new(),
@@ -219,6 +219,7 @@ pub(crate) fn start(node: NodeIndex) {
 /// itself is started again by its supervisor.
 pub(crate) fn stop(node: NodeIndex, cause: Down) {
     let id = with(|kernel| {
+        let now_ns = kernel.agenda.now_ns();
         let machine = kernel.node(node);
         if !machine.running {
             return None;
@@ -226,7 +227,7 @@ pub(crate) fn stop(node: NodeIndex, cause: Down) {
         machine.running = false;
         machine.memory_used_bytes = 0;
         machine.stop_wakers.clear();
-        machine.cpu.clear();
+        machine.cpu.clear(now_ns);
         machine.disk.process_ended();
         let id = machine.id();
         kernel.record(node, Fact::Exit { cause });
