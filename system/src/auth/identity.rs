@@ -8,7 +8,7 @@
 //! crash leaves undone then accuses nobody, and what it leaves done nobody sees before it is noted. With its bound a revocation
 //! is noted when it is made.
 
-use super::log::{Entry, Log, Standing, secret};
+use super::log::{Entry, Log, Standing, Writer, secret};
 use super::protocol::{Request, Response};
 use super::replica::since;
 use super::token::{Credential, Signer};
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How often in its life the age of the key for addresses is looked at, and how often at the most.
 const ADDRESS_KEY_LOOKS: u32 = 16;
@@ -40,6 +40,24 @@ struct Identity {
     enrolled_within_ns: u64,
     revoked_within_ns: u64,
     spread: Mutex<Spread>,
+    /// Accounts that wait for the log.
+    wanted: Mutex<Vec<Wanted>>,
+}
+
+/// An account that somebody wants.
+struct Wanted {
+    account: Option<u32>,
+    /// How it was asked for.
+    asked: Option<[u8; 32]>,
+    told: oneshot::Sender<Result<u32, Response>>,
+}
+
+/// Accounts that are about to be written together.
+#[derive(Default)]
+struct Made {
+    entries: Vec<Entry>,
+    accounts: BTreeSet<u32>,
+    asked: BTreeMap<[u8; 32], u32>,
 }
 
 /// How far the log has come in the data plane.
@@ -81,6 +99,7 @@ pub(super) async fn run(process: &Process) -> io::Result<()> {
         enrolled_within_ns: nanoseconds("auth.enrolment-bound"),
         revoked_within_ns: nanoseconds("auth.revocation-bound"),
         spread: Mutex::new(Spread { durable, ..Spread::default() }),
+        wanted: Mutex::new(Vec::new()),
     });
     let (failed, mut failures) = mpsc::unbounded_channel();
     let lifetime = deployment.duration("auth.address-key-for");
@@ -203,32 +222,69 @@ impl Identity {
         Ok(if waited.is_err() { Response::Making } else { self.created(account) })
     }
 
-    /// Writes an account down, unless it is there; its number, or why there is none.
+    /// Writes an account down, unless it is there; its number, or why there is none. Those who come while others are written
+    /// go together, with one sync.
     async fn write_account(
         &self,
         account: Option<u32>,
         asked: Option<[u8; 32]>,
     ) -> io::Result<Result<u32, Response>> {
+        let (told, answer) = oneshot::channel();
+        self.wanted().push(Wanted { account, asked, told });
         let mut writer = self.log.writer().await;
-        let account = {
-            let known = self.log.known();
-            if let Some(same) = asked.and_then(|asked| known.asked.get(&asked).copied()) {
-                let again = account.is_none_or(|account| account == same);
-                let good = again && known.standing(same) == Standing::Good;
-                return Ok(if good { Ok(same) } else { Err(Response::Taken) });
+        self.write_wanted(&mut writer).await?;
+        drop(writer);
+        // Whoever had the log before may have written it; where it could not, the process ends.
+        Ok(answer.await.unwrap_or(Err(Response::NotReady)))
+    }
+
+    async fn write_wanted(&self, writer: &mut Writer<'_>) -> io::Result<()> {
+        let wanted = std::mem::take(&mut *self.wanted());
+        let mut made = Made::default();
+        let mut answers = Vec::with_capacity(wanted.len());
+        for Wanted { account, asked, told } in wanted {
+            answers.push((told, self.make(&mut made, account, asked)));
+        }
+        if !made.entries.is_empty() {
+            writer.append(made.entries).await?;
+        }
+        for (told, answer) in answers {
+            // Nobody may be waiting any more.
+            let _ = told.send(answer);
+        }
+        Ok(())
+    }
+
+    /// The account that somebody gets, which is noted and not yet written; or why none.
+    fn make(&self, made: &mut Made, account: Option<u32>, asked: Option<[u8; 32]>) -> Result<u32, Response> {
+        let known = self.log.known();
+        let of_asked = |asked| known.asked.get(&asked).or_else(|| made.asked.get(&asked)).copied();
+        if let Some(same) = asked.and_then(of_asked) {
+            let again = account.is_none_or(|account| account == same);
+            let good = made.accounts.contains(&same) || known.standing(same) == Standing::Good;
+            return if again && good { Ok(same) } else { Err(Response::Taken) };
+        }
+        let is_taken =
+            |account: u32| known.accounts.contains_key(&account) || made.accounts.contains(&account);
+        let account = match account {
+            Some(account) if is_taken(account) => return Err(Response::Taken),
+            _ if (known.accounts.len() + made.accounts.len()) as u64 >= self.accounts_max => {
+                return Err(Response::Full);
             }
-            match account {
-                Some(account) if known.accounts.contains_key(&account) => return Ok(Err(Response::Taken)),
-                _ if known.accounts.len() as u64 >= self.accounts_max => {
-                    return Ok(Err(Response::Full));
-                }
-                Some(account) => account,
-                None => known.free_number(),
-            }
+            Some(account) => account,
+            None => known.free_number(&made.accounts),
         };
         sim::node::record(Fact::Enrol { account, within_ns: self.enrolled_within_ns });
-        writer.append(vec![Entry::Create { account, asked }]).await?;
-        Ok(Ok(account))
+        made.accounts.insert(account);
+        if let Some(asked) = asked {
+            made.asked.insert(asked, account);
+        }
+        made.entries.push(Entry::Create { account, asked });
+        Ok(account)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Vec<Wanted>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn created(&self, account: u32) -> Response {

@@ -7,7 +7,7 @@ use super::token::Public;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use sim::fs::{self, File};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -101,10 +101,10 @@ impl Known {
         self.entries.iter().skip(from).take(most).cloned().collect()
     }
 
-    /// A number that no account has. Whoever chose a high one for itself has not used up all below it.
-    pub(super) fn free_number(&self) -> u32 {
+    /// A number that no account has, nor any of `taken`. Whoever chose a high one for itself has not used up all below it.
+    pub(super) fn free_number(&self, taken: &BTreeSet<u32>) -> u32 {
         let first = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
-        let free = |number: &u32| !self.accounts.contains_key(number);
+        let free = |number: &u32| !self.accounts.contains_key(number) && !taken.contains(number);
         (first..=u32::MAX).chain(0..first).find(free).expect("there are fewer accounts than numbers")
     }
 

@@ -4,7 +4,9 @@
 //! account has the same credential from the same key.
 
 use ed25519_compact::{KeyPair, PublicKey, Seed, Signature};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A public key, as it travels.
 pub(super) type Public = [u8; PublicKey::BYTES];
@@ -38,8 +40,27 @@ impl Credential {
         parts.next().is_none().then_some(Self { account, key, signature })
     }
 
-    /// Whether the holder of the secret of `public` made it.
+    /// Whether the holder of the secret of `public` made it: from memory where possible.
     pub(super) fn is_signed_by(&self, public: &Public) -> bool {
+        let name = self.name(public);
+        if lock(&GOOD).contains(&name) {
+            return true;
+        }
+        let good = self.verify(public);
+        if good {
+            lock(&GOOD).insert(name);
+        }
+        good
+    }
+
+    /// What a credential and the key that is to have signed it are remembered by.
+    fn name(&self, public: &Public) -> Name {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(public).update(&self.account.to_le_bytes()).update(&self.key.to_le_bytes());
+        *hasher.update(&self.signature).finalize().as_bytes()
+    }
+
+    fn verify(&self, public: &Public) -> bool {
         let signature = Signature::new(self.signature);
         PublicKey::new(*public).verify(signed(self.account, self.key), &signature).is_ok()
     }
@@ -59,12 +80,47 @@ impl Signer {
     /// The account's credential.
     pub(super) fn sign(&self, account: u32) -> String {
         let signature = self.pair.sk.sign(signed(account, self.key), None);
+        lock(&GOOD).insert(Credential { account, key: self.key, signature: *signature }.name(&self.public()));
         let mut text = format!("{VERSION}.{account}.{}.", self.key);
         for byte in *signature {
             write!(text, "{byte:02x}").expect("strings take all");
         }
         text
     }
+}
+
+/// Credentials that are good: those that were made here, and those that were found to be.
+///
+/// The memory is a `static` that survives worlds, as that of conversions ([`crate::resize::Converter`]) and for its reason: what
+/// it holds is a pure function of its key, and a hit is told from a miss by the wall clock alone. Without it a region of 100 000
+/// users would spend half of its time on their signatures.
+static GOOD: Mutex<Good> = Mutex::new(Good { young: BTreeSet::new(), old: BTreeSet::new() });
+
+/// So many are remembered, at least: two generations, of which the older is forgotten when the younger is full.
+const GENERATION_MAX: usize = 200_000;
+
+type Name = [u8; blake3::OUT_LEN];
+
+struct Good {
+    young: BTreeSet<Name>,
+    old: BTreeSet<Name>,
+}
+
+impl Good {
+    fn contains(&self, name: &Name) -> bool {
+        self.young.contains(name) || self.old.contains(name)
+    }
+
+    fn insert(&mut self, name: Name) {
+        if self.young.len() >= GENERATION_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(name);
+    }
+}
+
+fn lock(good: &Mutex<Good>) -> MutexGuard<'_, Good> {
+    good.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn signed(account: u32, key: u32) -> String {
@@ -99,7 +155,8 @@ mod tests {
         let (signer, other) = (Signer::new(3, [7; 32]), Signer::new(3, [8; 32]));
         let credential = Credential::parse(&signer.sign(12)).unwrap();
         assert_eq!((credential.account, credential.key), (12, 3));
-        assert!(credential.is_signed_by(&signer.public()));
+        // What is remembered when it is made, and what that stands for.
+        assert!(credential.is_signed_by(&signer.public()) && credential.verify(&signer.public()));
         assert!(!credential.is_signed_by(&other.public()));
         assert!(!Credential { account: 13, ..credential.clone() }.is_signed_by(&signer.public()));
         assert!(!Credential { key: 4, ..credential }.is_signed_by(&signer.public()));
