@@ -174,7 +174,9 @@ async fn answer(node: Arc<repair::Node>, incoming: Incoming<Request, Response>) 
             }
         }
         Request::Keys { from, ranges } => Response::Keys(node.keys(from, &ranges)),
-        Request::Total { account } => Response::Parts(node.store.parts(account)),
+        Request::Totals { accounts } => {
+            Response::Parts(accounts.into_iter().map(|account| node.store.parts(account)).collect())
+        }
         Request::Ended { from_ns, until_ns } => Response::Keys(node.store.ended(&(from_ns..until_ns))),
         Request::Tell(keys) => {
             node.store.tell(&keys);

@@ -61,10 +61,10 @@ pub(super) enum Request {
         /// The ranges.
         ranges: Vec<u64>,
     },
-    /// What is an account's part of each batch?
-    Total {
-        /// The account.
-        account: u32,
+    /// What is each account's part of each batch?
+    Totals {
+        /// The accounts.
+        accounts: Vec<u32>,
     },
     /// Which batches have uses that ended in this time, of the queue?
     Ended {
@@ -92,8 +92,8 @@ pub(super) enum Response {
     Ranges(Vec<(u64, Digest)>),
     /// The names.
     Keys(Vec<Key>),
-    /// The parts.
-    Parts(Vec<(Key, Amounts)>),
+    /// The parts, of each account in turn.
+    Parts(Vec<Vec<(Key, Amounts)>>),
     /// The accounts.
     Accounts {
         /// All that are in some batch.

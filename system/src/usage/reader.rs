@@ -63,35 +63,57 @@ impl UsageReader {
     /// # Errors
     /// Where too few nodes answer until the deadline.
     pub async fn total(&self, account: u32, deadline: Instant) -> Result<Total, UsageError> {
-        let question = Instant::now().as_nanos();
-        for ledger in [CPU_LEDGER, BYTES_LEDGER] {
-            sim::node::record(Fact::AskTotal { ledger: ledger.to_owned(), account, question });
-        }
-        let total = self.read(account, deadline).await?;
-        for (ledger, amount) in super::in_ledgers(total) {
-            sim::node::record(Fact::Total { ledger, account, question, amount });
-        }
-        Ok(total)
+        let totals = self.totals(&[account], deadline).await?;
+        Ok(totals.into_iter().next().unwrap_or_default())
     }
 
-    async fn read(&self, account: u32, deadline: Instant) -> Result<Total, UsageError> {
-        let mut batches: BTreeMap<Key, (Amounts, BTreeSet<usize>)> = BTreeMap::new();
+    /// [`UsageReader::total`] of several accounts, asked for together.
+    ///
+    /// # Errors
+    /// Where too few nodes answer until the deadline.
+    pub async fn totals(&self, accounts: &[u32], deadline: Instant) -> Result<Vec<Total>, UsageError> {
+        let question = Instant::now().as_nanos();
+        for account in accounts.iter().copied() {
+            for ledger in [CPU_LEDGER, BYTES_LEDGER] {
+                sim::node::record(Fact::AskTotal { ledger: ledger.to_owned(), account, question });
+            }
+        }
+        let totals = self.read(accounts, deadline).await?;
+        for (account, total) in accounts.iter().copied().zip(&totals) {
+            for (ledger, amount) in super::in_ledgers(*total) {
+                sim::node::record(Fact::Total { ledger, account, question, amount });
+            }
+        }
+        Ok(totals)
+    }
+
+    async fn read(&self, accounts: &[u32], deadline: Instant) -> Result<Vec<Total>, UsageError> {
+        let asked = Request::Totals { accounts: accounts.to_vec() };
+        // By account and batch: its part, and who has it.
+        let mut batches: BTreeMap<(usize, Key), (Amounts, BTreeSet<usize>)> = BTreeMap::new();
         let mut answered = BTreeSet::new();
-        for (place, response) in self.ask_all(&Request::Total { account }, self.needed, deadline).await? {
+        for (place, response) in self.ask_all(&asked, self.needed, deadline).await? {
             answered.insert(place);
             let Response::Parts(parts) = response else { continue };
-            for (key, amounts) in parts {
-                batches.entry(key).or_insert_with(|| (amounts, BTreeSet::new())).1.insert(place);
+            for (turn, parts) in parts.into_iter().enumerate().take(accounts.len()) {
+                for (key, amounts) in parts {
+                    batches.entry((turn, key)).or_insert_with(|| (amounts, BTreeSet::new())).1.insert(place);
+                }
             }
         }
-        for (key, (_, holders)) in &batches {
+        let mut totals = vec![Total::default(); accounts.len()];
+        let mut lacking = BTreeSet::new();
+        for ((turn, key), (amounts, holders)) in batches {
+            totals[turn] = totals[turn].plus(amounts);
             let Some(from) = holders.first().and_then(|place| u32::try_from(*place).ok()) else { continue };
-            let owners = self.ring.owners(*key).into_iter();
-            for lacking in owners.filter(|owner| answered.contains(owner) && !holders.contains(owner)) {
-                self.remotes[lacking].tell(Request::Fetch { key: *key, from }, Bytes::new());
-            }
+            let owners = self.ring.owners(key).into_iter();
+            let missed = owners.filter(|owner| answered.contains(owner) && !holders.contains(owner));
+            lacking.extend(missed.map(|owner| (key, owner, from)));
         }
-        Ok(batches.into_values().map(|(amounts, _)| amounts).fold(Amounts::default(), Amounts::plus))
+        for (key, owner, from) in lacking {
+            self.remotes[owner].tell(Request::Fetch { key, from }, Bytes::new());
+        }
+        Ok(totals)
     }
 
     /// All accounts, once nothing is on its way between the nodes any more; none before.

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use sim::fs::{self, File};
 use sim::history::{Digest, Fact};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,9 +35,17 @@ pub(super) struct Held {
     pub(super) digest: Digest,
 }
 
+/// Batches, and what each account used of them.
+#[derive(Default)]
+struct Batches {
+    held: BTreeMap<Key, Held>,
+    /// To be asked of 100 000 accounts, none of which wants to look through everybody's uses.
+    by_account: BTreeMap<u32, BTreeMap<Key, Amounts>>,
+}
+
 /// One node's batches.
 pub(super) struct Store {
-    held: Mutex<BTreeMap<Key, Held>>,
+    batches: Mutex<Batches>,
     log: tokio::sync::Mutex<Log>,
 }
 
@@ -58,9 +66,9 @@ impl Store {
         let file = fs::OpenOptions::new().read(true).write(true).create(true).open(PATH).await?;
         fs::sync_dir(DIRECTORY).await?;
         let bytes = fs::read(PATH).await?;
-        let (mut held, mut end) = (BTreeMap::new(), 0);
+        let (mut batches, mut end) = (Batches::default(), 0);
         while let Some((record, length)) = read_record(&bytes[end..]) {
-            apply(&mut held, record);
+            batches.apply(record);
             end += length;
         }
         let damage = has_record(&bytes[end..]).then(|| {
@@ -72,7 +80,7 @@ impl Store {
         // What was read may have been in the cache only.
         file.sync_all().await?;
         let log = tokio::sync::Mutex::new(Log { file, end: end as u64 });
-        Ok((Self { held: Mutex::new(held), log }, damage))
+        Ok((Self { batches: Mutex::new(batches), log }, damage))
     }
 
     /// Keeps a batch, durably; false where it was there already. An owner's copy takes the place of a stand-in's.
@@ -81,12 +89,12 @@ impl Store {
     /// Where the disk fails.
     pub(super) async fn put(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> io::Result<bool> {
         let mut log = self.log.lock().await;
-        if self.lock().get(&key).is_some_and(|held| held.hint.is_none() || hint.is_some()) {
+        if self.lock().held.get(&key).is_some_and(|held| held.hint.is_none() || hint.is_some()) {
             return Ok(false);
         }
         let record = Record::Hold { key, lines, hint };
         log.append(&record).await?;
-        apply(&mut self.lock(), record);
+        self.lock().apply(record);
         Ok(true)
     }
 
@@ -96,54 +104,51 @@ impl Store {
     /// Where the disk fails.
     pub(super) async fn give(&self, key: Key) -> io::Result<()> {
         let mut log = self.log.lock().await;
-        if self.lock().get(&key).is_none_or(|held| held.hint.is_none()) {
+        if self.lock().held.get(&key).is_none_or(|held| held.hint.is_none()) {
             return Ok(());
         }
         let record = Record::Give { key };
         log.append(&record).await?;
-        apply(&mut self.lock(), record);
+        self.lock().apply(record);
         Ok(())
     }
 
     /// Those of these batches that are here.
     pub(super) fn get(&self, keys: &[Key]) -> Vec<Named> {
-        let held = self.lock();
+        let held = &self.lock().held;
         keys.iter().filter_map(|key| Some((*key, held.get(key)?.lines.clone()))).collect()
     }
 
     /// Batches that wait for their owners.
     pub(super) fn hints(&self) -> Vec<(Key, u32)> {
-        self.lock().iter().filter_map(|(key, held)| Some((*key, held.hint?))).collect()
+        self.lock().held.iter().filter_map(|(key, held)| Some((*key, held.hint?))).collect()
     }
 
     /// What an account used, by batch.
     pub(super) fn parts(&self, account: u32) -> Vec<(Key, Amounts)> {
-        let held = self.lock();
-        let part = |(key, held): (&Key, &Held)| {
-            let lines = held.lines.iter().filter(|line| line.id.client() == account);
-            lines.map(|line| line.amounts).reduce(Amounts::plus).map(|amounts| (*key, amounts))
-        };
-        held.iter().filter_map(part).collect()
+        let parts = &self.lock().by_account;
+        let parts = parts.get(&account).into_iter().flatten();
+        parts.map(|(key, amounts)| (*key, *amounts)).collect()
     }
 
     /// All accounts that used something, and when the last use ended.
     pub(super) fn accounts(&self) -> (Vec<u32>, u64) {
-        let held = self.lock();
-        let lines = || held.values().flat_map(|held| &held.lines);
-        let accounts: BTreeSet<u32> = lines().map(|line| line.id.client()).collect();
-        (accounts.into_iter().collect(), lines().map(|line| line.ended_ns).max().unwrap_or(0))
+        let batches = self.lock();
+        let lines = batches.held.values().flat_map(|held| &held.lines);
+        let last_ended_ns = lines.map(|line| line.ended_ns).max().unwrap_or(0);
+        (batches.by_account.keys().copied().collect(), last_ended_ns)
     }
 
     /// Batches with a use that ended in this time.
     pub(super) fn ended(&self, time_ns: &Range<u64>) -> Vec<Key> {
-        let held = self.lock();
+        let held = &self.lock().held;
         let has = |held: &Held| held.lines.iter().any(|line| time_ns.contains(&line.ended_ns));
         held.iter().filter(|(_, held)| has(held)).map(|(key, _)| *key).collect()
     }
 
     /// Says what this node holds of these batches as their owner.
     pub(super) fn tell(&self, keys: &[Key]) {
-        let held = self.lock();
+        let held = &self.lock().held;
         for key in keys {
             let own = held.get(key).filter(|held| held.hint.is_none());
             let values = own.map(|held| held.digest).into_iter().collect();
@@ -153,11 +158,15 @@ impl Store {
 
     /// Calls `see` with each batch that is not held for somebody else, in order.
     pub(super) fn each_own(&self, mut see: impl FnMut(Key, &Held)) {
-        self.lock().iter().filter(|(_, held)| held.hint.is_none()).for_each(|(key, held)| see(*key, held));
+        self.lock()
+            .held
+            .iter()
+            .filter(|(_, held)| held.hint.is_none())
+            .for_each(|(key, held)| see(*key, held));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,14 +181,31 @@ impl Log {
     }
 }
 
-fn apply(held: &mut BTreeMap<Key, Held>, record: Record) {
-    match record {
-        Record::Hold { key, lines, hint } => {
-            let digest = digest_of(&lines);
-            held.insert(key, Held { lines, hint, digest });
+impl Batches {
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::Hold { key, lines, hint } => {
+                self.remove(key);
+                for line in &lines {
+                    let parts = self.by_account.entry(line.id.client()).or_default();
+                    let part = parts.entry(key).or_default();
+                    *part = part.plus(line.amounts);
+                }
+                let digest = digest_of(&lines);
+                self.held.insert(key, Held { lines, hint, digest });
+            }
+            Record::Give { key } => self.remove(key),
         }
-        Record::Give { key } => {
-            held.remove(&key);
+    }
+
+    fn remove(&mut self, key: Key) {
+        let Some(held) = self.held.remove(&key) else { return };
+        for account in held.lines.iter().map(|line| line.id.client()) {
+            let Some(parts) = self.by_account.get_mut(&account) else { continue };
+            parts.remove(&key);
+            if parts.is_empty() {
+                self.by_account.remove(&account);
+            }
         }
     }
 }
@@ -227,6 +253,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_accounts_parts_are_what_its_lines_in_each_batch_come_to(
+            records in prop::collection::vec((0_u64..6, any::<bool>(), prop::collection::vec((0_u32..4, 1_u64..9), 0..6)), 0..20),
+        ) {
+            let mut batches = Batches::default();
+            for (number, gives, uses) in records {
+                let key = Key { number, attempt: 0 };
+                let line = |(account, cpu_ns)| Line {
+                    id: Id::new(account, 0),
+                    ended_ns: 0,
+                    amounts: Amounts { cpu_ns, bytes: 1 },
+                };
+                batches.apply(if gives {
+                    Record::Give { key }
+                } else {
+                    Record::Hold { key, lines: uses.into_iter().map(line).collect(), hint: None }
+                });
+                let mut by_account: BTreeMap<u32, BTreeMap<Key, Amounts>> = BTreeMap::new();
+                for (key, held) in &batches.held {
+                    for line in &held.lines {
+                        let part = by_account.entry(line.id.client()).or_default().entry(*key).or_default();
+                        *part = part.plus(line.amounts);
+                    }
+                }
+                prop_assert_eq!(&batches.by_account, &by_account);
+            }
+        }
+
         #[test]
         fn no_bytes_are_read_as_what_nobody_wrote(mut bytes: Vec<u8>, flip in 0_usize..40) {
             prop_assert!(read_record(&bytes).is_none());
