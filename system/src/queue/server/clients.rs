@@ -242,9 +242,9 @@ impl Clients {
         self.open.insert(slot, (value, pendings));
     }
 
-    /// `value` was chosen and applied for `slot`, with these replies.
-    pub(super) fn applied(&mut self, slot: Slot, value: &Bytes, replies: Vec<Reply>) {
-        let Some((proposed, pendings)) = self.open.remove(&slot) else { return };
+    /// `value` was chosen and applied for `slot`, with these replies. Whether it was proposed here.
+    pub(super) fn applied(&mut self, slot: Slot, value: &Bytes, replies: Vec<Reply>) -> bool {
+        let Some((proposed, pendings)) = self.open.remove(&slot) else { return false };
         let ours = proposed == *value;
         let mut replies = replies.into_iter();
         for pending in pendings {
@@ -255,6 +255,7 @@ impl Clients {
                 _ => pending.answer(Response::NotLeader(None)),
             }
         }
+        ours
     }
 
     fn reply(&mut self, pending: Pending, reply: Reply) {

@@ -139,6 +139,7 @@ impl Replica {
         }
         let lease_ns = self.settings.lease_ns;
         let state = &self.state;
+        let leases = matches!(incoming.request, Request::Lease { .. });
         if let Some(number) = self.clients.request(incoming, lease_ns) {
             let unfinished = |key: &str| state.job(key).is_some_and(|job| !job.is_over());
             if !self.settings.reads_confirmed {
@@ -150,7 +151,9 @@ impl Replica {
             let kind = if patient { ReadKind::Patient } else { ReadKind::Prompt };
             self.paxos.read(number, kind).expect("this replica leads");
         }
-        self.clients.repeat_leases(|attempt| state.holds_attempt(attempt), lease_ns);
+        if leases {
+            self.clients.repeat_leases(|attempt| state.holds_attempt(attempt), lease_ns);
+        }
         self.clients.match_leases(self.state.ready(), lease_ns);
     }
 
@@ -221,9 +224,14 @@ impl Replica {
         let replies = self.state.apply(entry, &mut effects);
         self.applied = slot;
         effects.into_iter().for_each(|effect| self.effect(effect));
-        self.clients.applied(slot, value, replies);
+        let proposed_here = self.clients.applied(slot, value, replies);
         self.store.applied(self.state.as_of());
         if self.paxos.leads() {
+            if !proposed_here {
+                // What an earlier leader proposed may be what a client asked again for.
+                let state = &self.state;
+                self.clients.repeat_leases(|attempt| state.holds_attempt(attempt), self.settings.lease_ns);
+            }
             self.clients.match_leases(self.state.ready(), self.settings.lease_ns);
         }
         self.chosen_bytes += value.len() + 64;
