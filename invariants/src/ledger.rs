@@ -3,7 +3,7 @@
 use crate::names::Names;
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
-use sim::history::{Event, Fact, Id};
+use sim::history::{Event, Fact, Id, NodeIndex};
 use sim::plan::Plan;
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub const LAW: Law = Law {
 /// quiet. Single entries are held to exactly once at all times.
 struct Ledgers {
     names: Names,
-    accounts: BTreeMap<(String, u32), Account>,
+    /// By ledger and customer.
+    accounts: BTreeMap<String, BTreeMap<u32, Account>>,
     /// By ledger, whether it says what it counts, and whether it says sums.
     tells: BTreeMap<String, (bool, bool)>,
     violations: Violations,
@@ -34,15 +35,67 @@ struct Ledgers {
 
 #[derive(Default)]
 struct Account {
-    used: BTreeMap<Id, (u64, Event)>,
+    used: Entries,
     used_sum: u64,
-    /// With the place in the ledger's order and the event that entered it.
-    counted: BTreeMap<Id, (u64, Event)>,
+    counted: Entries,
     counted_sum: u64,
     /// By question: what was counted when it was asked, and how many uses there were.
     asked: BTreeMap<u64, (u64, usize, Event)>,
     /// The last sum that was told: how many uses there were when it was asked for, and the event.
     told: Option<(usize, u64, Event)>,
+}
+
+/// What is kept of a use or of its count: all else of the event is where it is found. A region has millions.
+struct Entry {
+    id: Id,
+    amount: u64,
+    /// Of a count: its place in the ledger's order.
+    position: u64,
+    at_ns: u64,
+    node: NodeIndex,
+}
+
+/// The entries of one account, in order of their uses.
+#[derive(Default)]
+struct Entries(Vec<Entry>);
+
+impl Entries {
+    fn get(&self, id: Id) -> Option<&Entry> {
+        self.place(id).ok().map(|place| &self.0[place])
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        // Most come in order.
+        if let Err(place) = self.place(entry.id) {
+            self.0.insert(place, entry);
+        }
+    }
+
+    fn place(&self, id: Id) -> Result<usize, usize> {
+        match self.0.last() {
+            Some(last) if last.id < id => Err(self.0.len()),
+            _ => self.0.binary_search_by_key(&id, |entry| entry.id),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Entry {
+    /// The event in which `account` used this, of `ledger`.
+    fn used(&self, ledger: &str, account: u32) -> Event {
+        let fact = Fact::Use { ledger: ledger.to_owned(), account, id: self.id, amount: self.amount };
+        Event { at_ns: self.at_ns, node: self.node, fact }
+    }
+
+    /// The event in which `ledger` counted this for `account`.
+    fn counted(&self, ledger: &str, account: u32) -> Event {
+        let (amount, position) = (self.amount, self.position);
+        let fact = Fact::Count { ledger: ledger.to_owned(), account, id: self.id, amount, position };
+        Event { at_ns: self.at_ns, node: self.node, fact }
+    }
 }
 
 impl Ledgers {
@@ -63,20 +116,25 @@ impl Ledgers {
     }
 
     fn account(&mut self, ledger: &str, account: u32) -> &mut Account {
-        self.accounts.entry((ledger.to_owned(), account)).or_default()
+        if !self.accounts.contains_key(ledger) {
+            self.accounts.insert(ledger.to_owned(), BTreeMap::new());
+        }
+        let accounts = self.accounts.get_mut(ledger).expect("it was just made");
+        accounts.entry(account).or_default()
     }
 
     fn use_up(&mut self, event: &Event, (ledger, account, id, amount): (&str, u32, Id, u64)) {
         let state = self.account(ledger, account);
-        if let Some((before, first)) = state.used.get(&id) {
-            if *before != amount {
-                let message = format!("use {id} of customer {account} is {before} and again {amount}");
-                let first = first.clone();
+        if let Some(before) = state.used.get(id) {
+            if before.amount != amount {
+                let message =
+                    format!("use {id} of customer {account} is {} and again {amount}", before.amount);
+                let first = before.used(ledger, account);
                 self.add("two amounts for one use", Some(id), message, Some(&first), event);
             }
             return;
         }
-        state.used.insert(id, (amount, event.clone()));
+        state.used.insert(Entry { id, amount, position: 0, at_ns: event.at_ns, node: event.node });
         state.used_sum += amount;
         self.uses += 1;
     }
@@ -84,29 +142,25 @@ impl Ledgers {
     fn count(&mut self, event: &Event, (ledger, account, id, amount): (&str, u32, Id, u64), position: u64) {
         self.tells.entry(ledger.to_owned()).or_default().0 = true;
         let state = self.account(ledger, account);
-        if let Some((before, first)) = state.counted.get(&id) {
-            if *before != position {
+        if let Some(before) = state.counted.get(id) {
+            if before.position != position {
                 let message = format!("use {id} of customer {account} is counted twice in {ledger}");
-                let first = first.clone();
+                let first = before.counted(ledger, account);
                 self.add("counted twice", Some(id), message, Some(&first), event);
             }
             return;
         }
-        state.counted.insert(id, (position, event.clone()));
+        state.counted.insert(Entry { id, amount, position, at_ns: event.at_ns, node: event.node });
         state.counted_sum += amount;
-        let used = state.used.get(&id).cloned();
-        match used {
-            None => {
-                let message =
-                    format!("{ledger} counts use {id} of customer {account}, which there never was");
-                self.add("counted and never used", Some(id), message, None, event);
-            }
-            Some((right, used)) if right != amount => {
-                let message =
-                    format!("{ledger} counts {amount} for use {id} of customer {account}, which is {right}");
-                self.add("wrong amount", Some(id), message, Some(&used), event);
-            }
-            Some(_) => {}
+        let right = state.used.get(id).map(|used| used.amount);
+        if right.is_none() {
+            let message = format!("{ledger} counts use {id} of customer {account}, which there never was");
+            self.add("counted and never used", Some(id), message, None, event);
+        } else if let Some(right) = right.filter(|right| *right != amount) {
+            let message =
+                format!("{ledger} counts {amount} for use {id} of customer {account}, which is {right}");
+            let used = self.account(ledger, account).used.get(id).map(|used| used.used(ledger, account));
+            self.add("wrong amount", Some(id), message, used.as_ref(), event);
         }
     }
 
@@ -129,12 +183,16 @@ impl Ledgers {
     /// All is quiet: nothing is missing, and sums are exact.
     fn settle(&mut self, event: &Event) {
         let accounts = std::mem::take(&mut self.accounts);
-        for ((ledger, account), state) in &accounts {
+        let each = accounts.iter().flat_map(|(ledger, accounts)| {
+            accounts.iter().map(move |(account, state)| (ledger, *account, state))
+        });
+        for (ledger, account, state) in each {
             let (counts, totals) = self.tells.get(ledger).copied().unwrap_or_default();
             if counts || !totals {
-                for (id, (_, used)) in state.used.iter().filter(|(id, _)| !state.counted.contains_key(id)) {
-                    let message = format!("use {id} of customer {account} is not counted in {ledger}");
-                    self.add("never counted", Some(*id), message, Some(used), event);
+                for used in state.used.0.iter().filter(|used| state.counted.get(used.id).is_none()) {
+                    let message = format!("use {} of customer {account} is not counted in {ledger}", used.id);
+                    let (id, used) = (used.id, used.used(ledger, account));
+                    self.add("never counted", Some(id), message, Some(&used), event);
                 }
             }
             let last = state.told.as_ref().filter(|(uses, ..)| *uses == state.used.len());
@@ -149,7 +207,8 @@ impl Ledgers {
     }
 
     fn uncounted(&self) -> usize {
-        self.accounts.values().map(|state| state.used.len().saturating_sub(state.counted.len())).sum()
+        let accounts = self.accounts.values().flat_map(BTreeMap::values);
+        accounts.map(|state| state.used.len().saturating_sub(state.counted.len())).sum()
     }
 }
 
