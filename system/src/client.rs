@@ -5,7 +5,7 @@ mod budget;
 mod draw;
 
 use crate::http::{HttpClient, HttpError};
-use crate::resize::{Converter, Limits};
+use crate::resize::{Codec, Converter, Limits};
 use crate::{api, auth, balancer};
 use account::Holder;
 use budget::Budget;
@@ -36,6 +36,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         why: "how many of the clients send nothing but pictures that harm workers which have a `worker.weakness`",
         default: "0",
         kind: SettingKind::Number { least: 0, most: 1_000_000 },
+    },
+    Setting {
+        name: "client.enrol-over",
+        why: "over how long the clients make their accounts, evenly; 0s: all at once",
+        default: "0s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "client.keeps-connections",
+        why: "whether a client keeps its connections for its next requests, or closes each after its answer",
+        default: "true",
+        kind: SettingKind::Flag,
     },
     Setting {
         name: "client.revoked",
@@ -84,6 +96,7 @@ struct User {
 pub async fn run(client: Client) {
     let mut user = User::new(&client.deployment, client.index);
     if client.deployment.of_role(auth::ROLE).next().is_some() {
+        sleep(turn_to_enrol(&client.deployment, client.index)).await;
         user.holder = Some(Holder::enrol(client.index, &user.http, &user.servers).await);
     }
     let user = Arc::new(user);
@@ -105,6 +118,13 @@ pub async fn run(client: Client) {
     } else {
         user.try_though_revoked(later, all_done).await;
     }
+}
+
+/// How long a client waits before it makes its account: they must not all stand at one door.
+fn turn_to_enrol(deployment: &Deployment, index: u32) -> Duration {
+    let over = deployment.duration("client.enrol-over");
+    // By the golden ratio: whoever they are and however many, their turns lie apart.
+    over.mul_f64(f64::from(index.wrapping_mul(0x9E37_79B9)) / f64::from(u32::MAX))
 }
 
 /// What a user was told in the end.
@@ -144,9 +164,13 @@ impl User {
                 "pictures" => Kind::Plain,
                 _ => Kind::Ordinary,
             },
-            http: HttpClient::default(),
+            http: if deployment.flag("client.keeps-connections") {
+                HttpClient::default()
+            } else {
+                HttpClient::closing()
+            },
             servers: doors(deployment),
-            converter: Converter::new(Limits::default()),
+            converter: Converter::new(Codec::of(deployment), Limits::default()),
             deadline: deployment.duration("client.deadline"),
             attempts: deployment.number("client.attempts"),
             budget: Budget::new(deployment.number("client.retry-budget")),

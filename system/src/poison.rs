@@ -70,7 +70,7 @@ mod tests {
             let header = inspect(&body).unwrap();
             Limits::default().admit(&body, &header).unwrap();
             let request = Request::parse([("w", "16")]).unwrap();
-            assert!(Converter::new(Limits::default()).convert(&body, &request).is_err());
+            assert!(Converter::default().convert(&body, &request).is_err());
         }
     }
 }

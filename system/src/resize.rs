@@ -15,14 +15,15 @@ mod error;
 mod header;
 mod limits;
 mod meter;
+mod modelled;
 mod request;
 mod resample;
 mod sample;
 
 pub use contain::panic_is_contained;
-pub use converter::Converter;
+pub use converter::{Codec, Converter};
 pub use error::ResizeError;
-pub use header::{Coding, Header, InputFormat, estimated_cost, inspect};
+pub use header::{Coding, Header, InputFormat, StepCosts, estimated_cost, estimated_steps, inspect};
 pub use limits::Limits;
 pub use request::{Fit, Geometry, OutputFormat, Rectangle, Request};
 pub use sample::{SampleKind, sample_image};
@@ -47,15 +48,42 @@ pub struct Output {
 /// # Errors
 /// A refusal the client can act on, never a panic: see [`ResizeError`].
 pub fn resize(input: &[u8], request: &Request, limits: &Limits) -> Result<Output, ResizeError> {
+    resize_by_steps(input, request, limits, |_| {})
+}
+
+/// A part of a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// From bytes to upright pixels.
+    Decode,
+    /// From these to as many as were asked for.
+    Resample,
+    /// From those to bytes.
+    Encode,
+}
+
+/// As [`resize`]; says after each step that it is `done`, for whoever has a clock.
+///
+/// # Errors
+/// Those of [`resize`].
+pub fn resize_by_steps(
+    input: &[u8],
+    request: &Request,
+    limits: &Limits,
+    mut done: impl FnMut(Step),
+) -> Result<Output, ResizeError> {
     contain::contain(|| {
         let header = inspect(input)?;
         limits.admit(input, &header)?;
         let picture = codec::decode(input, &header, limits)?;
+        done(Step::Decode);
         let geometry = request.geometry(picture.width, picture.height)?;
         limits.admit_output(&geometry)?;
         let picture = resample::resample(picture, &geometry)?;
+        done(Step::Resample);
         let format = request.output_format(header.coding.format());
         let bytes = codec::encode(&picture, format, request.quality())?;
+        done(Step::Encode);
         Ok(Output { bytes: bytes.into(), format, width: picture.width, height: picture.height })
     })
 }

@@ -67,6 +67,8 @@ pub const SERVED: [(&str, u32); 10] = [
 
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
+/// Accounts that are read together, to find that out.
+const ACCOUNTS_AT_ONCE: usize = 1000;
 
 /// All settings: those of the first tiers, then those of each that was added.
 static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
@@ -84,12 +86,6 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 });
 
 const OF_FIRST_TIERS: &[Setting] = &[
-    Setting {
-        name: "worker.conversion-cost",
-        why: "what one conversion costs of a core",
-        default: "100ms",
-        kind: SettingKind::Duration,
-    },
     Setting {
         name: "worker.leases",
         why: "how many jobs a worker takes at once; 0 is as many as it has cores",
@@ -255,8 +251,9 @@ async fn are_read(deployment: &Arc<Deployment>, deadline: Instant) -> bool {
     if !billing::read_bills(deployment, settled.last_ended_ns).await {
         return false;
     }
-    for account in settled.accounts {
-        if reader.total(account, deadline).await.is_err() {
+    let accounts: Vec<u32> = settled.accounts.into_iter().collect();
+    for some in accounts.chunks(ACCOUNTS_AT_ONCE) {
+        if reader.totals(some, deadline).await.is_err() {
             return false;
         }
     }

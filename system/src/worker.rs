@@ -3,7 +3,7 @@
 use crate::config::{Agent, Met, Work};
 use crate::poison::Weakness;
 use crate::queue::{Amounts, Lease, Outcome, QueueClient, QueueError, lease_name};
-use crate::resize::{Converter, Limits, Output, Request, ResizeError, inspect};
+use crate::resize::{Codec, Converter, Limits, Output, Request, ResizeError, estimated_cost, inspect};
 use sim::history::Fact;
 use sim::stack::{Process, Setting, SettingKind};
 use sim::time::{Instant, sleep, sleep_until};
@@ -26,6 +26,17 @@ const UNIT_BYTES: u64 = 64 * 1024;
 
 /// What scenarios can change about workers, besides their first settings.
 pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "worker.conversion-cost",
+        why: "what one conversion costs of a core; 0s: what its header says, by pixels and coding",
+        default: "100ms",
+        kind: SettingKind::Duration,
+    },
+    Setting::choice(
+        "worker.codec",
+        "whether pictures are converted (`real`), or outputs of about their size are made up from header and digest (`modelled`), for rates at which nobody could decode them all",
+        &["real", "modelled"],
+    ),
     Setting {
         name: "worker.job-timeout",
         why: "how long a worker keeps at one job before it leaves it to another",
@@ -50,8 +61,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
 struct Worker {
     queue: QueueClient,
     converter: Converter,
-    /// What one conversion costs of a core.
-    cost: Duration,
+    /// What one conversion costs of a core; none where its header says it.
+    cost: Option<Duration>,
     memory: Memory,
     /// How long one job may take.
     timeout: Duration,
@@ -59,6 +70,12 @@ struct Worker {
     /// The version that this worker runs.
     agent: Arc<Agent>,
     weakness: Weakness,
+}
+
+/// What became of a job, and what that cost of a core.
+struct Done {
+    outcome: Outcome,
+    cost: Duration,
 }
 
 /// Why a job is not this worker's any more.
@@ -74,8 +91,8 @@ pub async fn serve(process: Process) {
     };
     let worker = Arc::new(Worker {
         queue: QueueClient::new(deployment),
-        converter: Converter::new(Limits::default()),
-        cost: deployment.duration("worker.conversion-cost"),
+        converter: Converter::new(Codec::of(deployment), Limits::default()),
+        cost: Some(deployment.duration("worker.conversion-cost")).filter(|cost| !cost.is_zero()),
         memory: Memory::new(process.node.memory_bytes),
         timeout: deployment.duration("worker.job-timeout"),
         renews_leases: deployment.flag("worker.renews-leases"),
@@ -130,10 +147,10 @@ impl Worker {
         sim::node::record(Fact::Deliver { id: lease.id, delivery: lease.delivery, token: lease.token });
         let done = async {
             let Some(under_way) = self.agent.begin() else { return self.give_back(lease).await };
-            let outcome = self.convert(lease).await;
-            under_way.end(outcome.is_none());
-            match outcome {
-                Some(outcome) => self.finish(lease, outcome).await,
+            let done = self.convert(lease).await;
+            under_way.end(done.is_none());
+            match done {
+                Some(done) => self.finish(lease, done).await,
                 None => self.give_back(lease).await,
             }
         };
@@ -185,35 +202,43 @@ impl Worker {
     }
 
     /// What becomes of a job on one of the node's cores; none where this node cannot do it.
-    async fn convert(&self, lease: &Lease) -> Option<Outcome> {
+    async fn convert(&self, lease: &Lease) -> Option<Done> {
         let request = match parse(&lease.request) {
             Ok(request) => request,
-            Err(error) => return Some(outcome(lease, Err(error))),
+            Err(error) => {
+                return Some(Done {
+                    outcome: outcome(lease, Err(error)),
+                    cost: self.cost.unwrap_or_default(),
+                });
+            }
         };
         self.weakness.meet(&lease.body).await;
         let met = self.agent.meet(&Work { options: &lease.request }).await;
         if met == Met::Failure {
             return None;
         }
-        // A body without a header fails before it needs memory of its own.
-        let working_bytes = inspect(&lease.body).map_or(0, |header| header.working_bytes);
+        // A body without a header fails before it needs memory of its own, or time.
+        let header = inspect(&lease.body).ok();
+        let working_bytes = header.as_ref().map_or(0, |header| header.working_bytes);
+        let by_header = || header.as_ref().map(|header| estimated_cost(header, &request));
+        let cost = self.cost.or_else(by_header).unwrap_or_default();
         let memory = self.memory.take(working_bytes.saturating_add(lease.body.len() as u64)).await?;
         let (converter, body) = (self.converter.clone(), lease.body.clone());
-        let converted = sim::cpu::run(self.cost, move || converter.convert(&body, &request)).await;
+        let converted = sim::cpu::run(cost, move || converter.convert(&body, &request)).await;
         drop(memory);
         let outcome = outcome(lease, converted);
-        Some(if met == Met::Spoilt { spoil(outcome) } else { outcome })
+        Some(Done { outcome: if met == Met::Spoilt { spoil(outcome) } else { outcome }, cost })
     }
 
     /// Hands the outcome in, until the queue has it: a lost answer is no lost work, and the lease's token fences what comes
     /// too late.
-    async fn finish(&self, lease: &Lease, outcome: Outcome) {
+    async fn finish(&self, lease: &Lease, Done { outcome, cost }: Done) {
         let output_bytes = match &outcome {
             Outcome::Output { bytes, .. } => bytes.len(),
             Outcome::Refused { .. } => 0,
         };
         let amounts = Amounts {
-            cpu_ns: u64::try_from(self.cost.as_nanos()).unwrap_or(u64::MAX),
+            cpu_ns: u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX),
             bytes: (lease.body.len() + output_bytes) as u64,
         };
         loop {

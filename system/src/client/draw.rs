@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn most_wishes_have_a_picture_for_an_answer_and_some_have_none() {
-        let converter = Converter::new(Limits::default());
+        let converter = Converter::default();
         let wishes =
             (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0"), Kind::Ordinary));
         let refused = wishes.filter(|wish| wish.expected(&converter).is_none()).count();

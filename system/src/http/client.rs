@@ -22,6 +22,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub struct HttpClient {
     /// Connections that wait for their next request, by node, each with its port.
     idle: Arc<Mutex<Idle>>,
+    /// Whether each connection is closed after its answer.
+    closes: bool,
 }
 
 type Idle = BTreeMap<String, Vec<(u16, Sender)>>;
@@ -45,6 +47,11 @@ pub enum HttpError {
 }
 
 impl HttpClient {
+    /// One that closes each connection after its answer: for who comes seldom.
+    pub fn closing() -> Self {
+        Self { closes: true, ..Self::default() }
+    }
+
     /// Makes `request` to `port` of the node called `node`, and waits for the whole answer until `deadline`, which the
     /// server is told. Giving up closes the connection, which tells the server too.
     ///
@@ -76,7 +83,9 @@ impl HttpClient {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| HttpError::Body(error.to_string()))?.to_bytes();
-        self.keep(node, port, sender);
+        if !self.closes {
+            self.keep(node, port, sender);
+        }
         Ok(Response::from_parts(head, body))
     }
 

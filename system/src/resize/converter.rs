@@ -4,11 +4,29 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Limits, Output, Request, ResizeError, resize};
+use super::{Limits, Output, Request, ResizeError, modelled, resize};
+use sim::stack::Deployment;
 
 /// What is remembered, in bytes of inputs and results (each with an allowance for the rest).
 const REMEMBERED_BYTES_MAX: usize = 64 << 20;
 const ENTRY_BYTES: usize = 256;
+
+/// What converts pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codec {
+    /// Decodes, resizes and encodes.
+    #[default]
+    Real,
+    /// Makes up an output of about the same size out of the header, and of the rest's digest.
+    Modelled,
+}
+
+impl Codec {
+    /// That of a deployment, by the setting `worker.codec`.
+    pub(crate) fn of(deployment: &Deployment) -> Self {
+        if deployment.setting("worker.codec") == "modelled" { Self::Modelled } else { Self::Real }
+    }
+}
 
 /// Converts pictures, and does not convert the same one twice in a process.
 ///
@@ -20,6 +38,7 @@ const ENTRY_BYTES: usize = 256;
 /// what is returned.
 #[derive(Debug, Clone)]
 pub struct Converter {
+    codec: Codec,
     limits: Limits,
     /// The limits' part of a key.
     limits_hash: [u8; blake3::OUT_LEN],
@@ -27,22 +46,25 @@ pub struct Converter {
 
 impl Default for Converter {
     fn default() -> Self {
-        Self::new(Limits::default())
+        Self::new(Codec::Real, Limits::default())
     }
 }
 
 impl Converter {
     /// A converter that refuses what is over `limits`.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(codec: Codec, limits: Limits) -> Self {
         let limits_hash = blake3::hash(format!("{limits:?}").as_bytes()).into();
-        Self { limits, limits_hash }
+        Self { codec, limits, limits_hash }
     }
 
-    /// [`resize`], from memory where possible.
+    /// [`resize`], from memory where possible; or what the model makes of it, which is computed sooner than remembered.
     ///
     /// # Errors
     /// Those of [`resize`].
     pub fn convert(&self, input: &Bytes, request: &Request) -> Result<Output, ResizeError> {
+        if self.codec == Codec::Modelled {
+            return modelled::resize(input, request, &self.limits);
+        }
         let key = self.key(input, request);
         if let Some(result) = memory().get(&key) {
             return result;
@@ -165,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_key_tells_inputs_options_and_limits_apart() {
-        let tight = Converter::new(Limits { pixels_max: 1, ..Limits::default() });
+        let tight = Converter::new(Codec::Real, Limits { pixels_max: 1, ..Limits::default() });
         let (free, narrow) = (Converter::default(), Request::parse([("w", "1")]).unwrap());
         let any = Request::default();
         let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));

@@ -1,0 +1,84 @@
+//! The modelled codec beside the real one.
+
+use crate::corpus::cases;
+use bytes::Bytes;
+use hogwash_system::resize::{
+    Codec, Converter, Limits, OutputFormat, Request, ResizeError, SampleKind, resize, sample_image,
+};
+use proptest::prelude::*;
+
+/// How far the model's size may be from what it is; of lossless WebP, whose size is the picture's more than the format's, farther.
+const SIZE_PERCENT: u64 = 15;
+const WEBP_PERCENT: u64 = 18;
+
+fn modelled() -> Converter {
+    Converter::new(Codec::Modelled, Limits::default())
+}
+
+/// How far `model` is from `real`, in percent of it, rounded up.
+fn percent(model: u64, real: u64) -> u64 {
+    (model.abs_diff(real) * 100).div_ceil(real)
+}
+
+#[test]
+fn modelled_outputs_have_the_sizes_of_real_ones_within_fifteen_percent() {
+    let mut far = Vec::new();
+    for case in cases() {
+        let real = resize(&case.input, &case.request, &Limits::default()).unwrap();
+        let model = modelled().convert(&case.input, &case.request).unwrap();
+        assert_eq!((model.format, model.width, model.height), (real.format, real.width, real.height));
+        let most = if real.format == OutputFormat::WebP { WEBP_PERCENT } else { SIZE_PERCENT };
+        if percent(model.bytes.len() as u64, real.bytes.len() as u64) > most {
+            far.push(format!(
+                "{}: {} bytes by the model, {}",
+                case.name,
+                model.bytes.len(),
+                real.bytes.len()
+            ));
+        }
+    }
+    assert!(far.is_empty(), "{far:#?}");
+}
+
+#[test]
+fn the_model_refuses_what_a_header_or_a_question_tells_as_the_real_codec_does() {
+    let small = Limits { pixels_max: 100, ..Limits::default() };
+    let picture = sample_image(SampleKind::Png, 1);
+    let garbage = Bytes::from_static(b"no picture");
+    let vast = Request::parse([("w", "8192"), ("h", "8192"), ("fit", "fill")]).unwrap();
+    for (input, request, limits) in [
+        (&picture, Request::default(), &small),
+        (&garbage, Request::default(), &Limits::default()),
+        (&picture, vast, &Limits::default()),
+    ] {
+        let real = Converter::new(Codec::Real, limits.clone()).convert(input, &request).unwrap_err();
+        assert_eq!(Converter::new(Codec::Modelled, limits.clone()).convert(input, &request), Err(real));
+    }
+    // What is broken behind its header it cannot know.
+    let broken = picture.slice(..picture.len() / 2);
+    assert!(matches!(
+        Converter::default().convert(&broken, &Request::default()),
+        Err(ResizeError::Undecodable(_))
+    ));
+    assert!(modelled().convert(&broken, &Request::default()).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn a_modelled_output_depends_on_the_whole_input_and_the_options_and_on_nothing_else(
+        seed in 0_u64..50,
+        place in any::<prop::sample::Index>(),
+        width in 1_u32..64,
+    ) {
+        let picture = sample_image(SampleKind::Png, seed);
+        let request = |width: u32| Request::parse([("w", width.to_string())]).unwrap();
+        let output = modelled().convert(&picture, &request(width)).unwrap();
+        prop_assert_eq!(&modelled().convert(&Bytes::from(picture.to_vec()), &request(width)).unwrap(), &output);
+        prop_assert_ne!(&modelled().convert(&picture, &request(width + 1)).unwrap().bytes, &output.bytes);
+        let mut other = picture.to_vec();
+        // Behind the header of a PNG, which ends at byte 33.
+        let place = 33 + place.index(other.len() - 33);
+        other[place] ^= 1;
+        prop_assert_ne!(&modelled().convert(&Bytes::from(other), &request(width)).unwrap().bytes, &output.bytes);
+    }
+}
