@@ -13,6 +13,8 @@ use std::path::Path;
 pub const BUILT_IN_FOR: &str = "image";
 /// Where regressions are kept, in a repository.
 pub const REGRESSIONS: &str = "scenarios/regressions";
+/// What the names of scenarios begin with that are too large to be run by the hundred.
+const SCALE: &str = "scale/";
 /// A larger file is no scenario or plan.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -71,6 +73,8 @@ built_in![
     "release/crowdstrike-2024",
     "release/knight-capital-2012",
     "release/reddit-2023",
+    "scale/region",
+    "scale/region-edge",
     "steady/accounts",
     "steady/baseline",
     "swarm/accounts",
@@ -120,6 +124,16 @@ pub fn all(stack: &dyn Stack) -> Result<Vec<Scenario>, ScenarioError> {
         return Ok(Vec::new());
     }
     BUILT_IN.iter().map(|(name, _)| find(name, stack)).collect()
+}
+
+/// Those of [`all`] that a batch tries which names none: not those of the area `scale`, of which each run takes minutes.
+///
+/// # Errors
+/// As [`all`].
+pub fn of_batches(stack: &dyn Stack) -> Result<Vec<Scenario>, ScenarioError> {
+    let mut scenarios = all(stack)?;
+    scenarios.retain(|scenario| !scenario.name.starts_with(SCALE));
+    Ok(scenarios)
 }
 
 /// The plans of `folder` for `stack`, in order of name, each with its path: what `shrink --save` wrote and somebody

@@ -1,6 +1,7 @@
 //! The rules of the house that a compiler does not know: who may import whom, who may name what, what lies at the root.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use hogwash::review::models::queueing::Queue;
 use scenarios::{library, planner};
 use sim::stack::Stack as _;
 use std::collections::BTreeSet;
@@ -171,4 +172,25 @@ fn the_readme_lists_every_scenario_with_a_law_that_a_variant_breaks() {
         let shows_nothing = scenario.variants.is_empty();
         assert!(shows_nothing || breaks(law), "{name}: no variant is expected to break `{law}`");
     }
+}
+
+/// The figures of the essay's service: at exactly 32 servers of 32 cores utilisation is .9766 and 99 of 100 wait 14.7 ms at the most
+/// (were service exponential); with one less there is no steady state.
+#[test]
+fn the_edge_of_the_region_lies_between_32_servers_and_31() {
+    let scenario = library::find("scale/region-edge", &ImageStack).unwrap();
+    let cores = |variant| {
+        let plan = planner::plan(&scenario, &ImageStack, variant, 0, &[]).unwrap();
+        plan.nodes.iter().filter(|node| node.role == "worker").map(|node| u64::from(node.cores)).sum::<u64>()
+    };
+    let per_core = 10.0;
+    let queue = |cores| Queue::solve(scenario.workload.rate_per_s, per_core, cores);
+    let whole = queue(cores(None)).unwrap();
+    assert!((whole.utilisation - 0.9766).abs() < 5e-5, "{}", whole.utilisation);
+    let wait_ms = whole.wait_seconds_quantile(0.99).unwrap() * 1e3;
+    assert!((wait_ms - 14.7).abs() < 0.05, "{wait_ms} ms");
+    assert!(queue(cores(Some("one-server-less"))).is_err(), "31 servers have no steady state");
+    let region = library::find("scale/region", &ImageStack).unwrap();
+    let [step] = &region.workload.steps[..] else { panic!("it has one step") };
+    assert!((step.rate_per_s - scenario.workload.rate_per_s).abs() < f64::EPSILON);
 }
