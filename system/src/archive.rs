@@ -172,3 +172,34 @@ pub(crate) async fn tell(deployment: &Deployment) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                Request::Put { name: "bill-7".to_owned() },
+                Request::Get { name: String::new() },
+                Request::Names,
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Request>(&bytes);
+            for message in [
+                Response::Found,
+                Response::Names { names: vec!["bill-7".to_owned(), "bill-8".to_owned()], sure: true },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Response>(&bytes);
+        }
+    }
+}

@@ -125,3 +125,38 @@ async fn answer(node: Arc<Node>, incoming: Incoming<Request, Response>) {
 fn period_ns(deployment: &Deployment) -> u64 {
     u64::try_from(deployment.duration("billing.period").as_nanos()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+
+    fn job() -> Job {
+        Job { period: 3, run: u64::MAX }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                Request::Map { job: job(), task: 1, parts: 3, from_ns: 0, until_ns: 9, batches: vec![(Key { number: 4, attempt: 0 }, 2)] },
+                Request::Part { job: job(), task: 1, part: 2 },
+                Request::Reduce { job: job(), part: 0, maps: vec![(0, 1), (1, 2)] },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Request>(&bytes);
+            for message in [
+                Response::Mapped,
+                Response::Lost(vec![1, 300]),
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Response>(&bytes);
+        }
+    }
+}

@@ -1,9 +1,12 @@
-//! HTTP/1.1 over the world's streams, real in both worlds: hyper and axum need no runtime of their own.
+//! HTTP/1.1 over the world's streams, real in both worlds: hyper and axum need no runtime of their own. What programs of this stack
+//! say to one another has a check, so that what a network damaged is noticed.
 
+mod check;
 mod client;
 mod io;
 mod server;
 
+pub(crate) use check::CHECK_HEADER;
 pub use client::{HttpClient, HttpError};
 pub use server::{LAST_REQUESTS, serve};
 

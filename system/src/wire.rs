@@ -248,6 +248,45 @@ fn content_check(header: &[u8], blob: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// For the tests of each tier's messages.
+#[cfg(test)]
+pub(crate) mod messages {
+    use super::*;
+
+    /// Whatever becomes of the bytes of `message` on the way, they are never taken for a message: one bit at `place` is another,
+    /// or the stream ends there.
+    pub(crate) fn is_never_misread<T: Serialize + DeserializeOwned>(
+        message: &T,
+        place: proptest::sample::Index,
+    ) {
+        let encoded = encode(message, Bytes::from_static(b"blob")).unwrap();
+        let stream = [encoded.head, encoded.blob].concat();
+        let read = |stream: &[u8]| {
+            let mut decoder = Decoder::default();
+            decoder.push(Bytes::copy_from_slice(stream));
+            decoder.next_frame()
+        };
+        let whole = read(&stream).unwrap().unwrap();
+        let again = encode(&whole.header::<T>().unwrap(), whole.blob).unwrap();
+        assert_eq!(again.head[..], stream[..], "it is read as it was written");
+        let mut damaged = stream.clone();
+        let bit = place.index(stream.len() * 8);
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(read(&damaged).is_err(), "bit {bit}");
+        assert_eq!(read(&stream[..bit / 8]), Ok(None));
+    }
+
+    /// Bytes that pass every check and were never written are an error, or a message that is written in the same way.
+    pub(crate) fn are_no_reason_to_panic<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
+        let frame = Frame { header: Bytes::copy_from_slice(bytes), blob: Bytes::new() };
+        if let Ok(message) = frame.header::<T>() {
+            let written = postcard::to_allocvec(&message).unwrap();
+            let again: T = postcard::from_bytes(&written).unwrap();
+            assert_eq!(postcard::to_allocvec(&again).unwrap(), written);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -196,13 +196,17 @@ async fn level(node: &Node, other: &Remote<Request, Response>) -> io::Result<boo
 
 /// The content of an object's file and its hash; none where it is not what was written.
 async fn read(name: &str) -> io::Result<Option<([u8; HASH_BYTES], Bytes)>> {
-    let mut file = fs::read(&path(name)).await?;
+    Ok(unseal(fs::read(&path(name)).await?))
+}
+
+/// The content of an object's file, and its hash; none where it is not whole.
+fn unseal(mut file: Bytes) -> Option<([u8; HASH_BYTES], Bytes)> {
     if file.len() < HASH_BYTES {
-        return Ok(None);
+        return None;
     }
     let content = file.split_off(HASH_BYTES);
     let hash = *blake3::hash(&content).as_bytes();
-    Ok((file[..] == hash).then_some((hash, content)))
+    (file[..] == hash).then_some((hash, content))
 }
 
 fn path(name: &str) -> String {
@@ -213,4 +217,26 @@ fn path(name: &str) -> String {
 fn is_name(name: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     (1..=100).contains(&name.len()) && name.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_object_is_read_as_it_was_written_or_not_at_all(content: Vec<u8>, place: prop::sample::Index) {
+            let hash = *blake3::hash(&content).as_bytes();
+            let file = Bytes::from([&hash[..], &content].concat());
+            let content = Bytes::from(content);
+            prop_assert_eq!(unseal(file.clone()), Some((hash, content.clone())));
+            let bit = place.index(file.len() * 8);
+            let mut damaged = file.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(unseal(damaged.into()), None);
+            prop_assert_eq!(unseal(file.slice(..bit / 8)), None);
+            prop_assert_eq!(unseal(content), None);
+        }
+    }
 }

@@ -151,20 +151,17 @@ impl Log {
     pub(super) async fn open() -> io::Result<(Self, bool)> {
         fs::create_dir_all(DIRECTORY).await?;
         fs::sync_dir("/").await?;
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).open(PATH).await?;
-        fs::sync_dir(DIRECTORY).await?;
-        let bytes = fs::read(PATH).await?;
+        let bytes = if fs::exists(PATH).await { fs::read(PATH).await? } else { Bytes::new() };
         let (mut known, mut end) = (Known::default(), 0);
         while let Some((entry, length)) = read_record(&bytes[end..]) {
             known.add(entry);
             end += length;
         }
         let whole = end == bytes.len() && end > 0;
-        if end < bytes.len() {
-            file.set_len(end as u64).await?;
-        }
-        // What was read may have been in the cache only.
-        file.sync_all().await?;
+        // What was read may have been in the cache only, and after a sync that failed another sync does not help (Rebello and
+        // others 2020, "Can applications recover from fsync failures?"): it is written anew.
+        fs::replace(PATH, bytes.slice(..end)).await?;
+        let file = fs::OpenOptions::new().read(true).write(true).open(PATH).await?;
         let tail = tokio::sync::Mutex::new(Tail { file, end: end as u64 });
         Ok((Self { known: Mutex::new(known), file: tail }, whole))
     }

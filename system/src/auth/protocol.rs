@@ -46,3 +46,36 @@ pub(super) enum Response {
     /// This node cannot say: it may have lost what it knew, or is not the one to ask.
     NotReady,
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                Request::Create { account: Some(7), asked: Some([3; 32]) },
+                Request::Revoke { account: 7, credential: "hog1.7.0.00".to_owned() },
+                Request::Since { version: 300, follower: Some("auth-1".to_owned()) },
+                Request::Look { account: 7 },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Request>(&bytes);
+            for message in [
+                Response::Created { account: 7, credential: "hog1".to_owned() },
+                Response::Entries { entries: vec![Entry::Revoke { account: 7 }, Entry::Key { public: [1; 32] }], end: 2 },
+                Response::Stands { version: 2, standing: Standing::Good, keys: vec![[1; 32]], address_keys: vec![(0, [2; 32])] },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Response>(&bytes);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use super::Balancer;
 use super::pool::Chosen;
 use crate::api::{self, ApiError, checks};
-use crate::http::{DEADLINE_HEADER, HttpError};
+use crate::http::{CHECK_HEADER, DEADLINE_HEADER, HttpError};
 use crate::resize::Limits;
 use axum::body::Body;
 use axum::extract::State;
@@ -20,7 +20,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 /// Headers that are about one connection and not about the request.
-const OF_ONE_CONNECTION: [axum::http::HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, HOST];
+const OF_ONE_CONNECTION: [axum::http::HeaderName; 5] =
+    [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, HOST, CHECK_HEADER];
 
 /// Gives a request to a server, and to another where that one fails and it is safe to.
 pub(super) async fn forward(

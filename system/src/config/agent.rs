@@ -7,6 +7,8 @@ use crate::api::PORT;
 use crate::http::HttpClient;
 use http_body_util::Full;
 use hyper::Request;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sim::fs;
 use sim::history::Fact;
 use sim::stack::Process;
@@ -252,14 +254,23 @@ async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>,
 /// A version on disk; none where there is none, or none that is whole.
 async fn read(name: &str) -> Option<Document> {
     let bytes = fs::read(&format!("{DIRECTORY}/{name}")).await.ok()?;
-    let (sum, json) = bytes.split_first_chunk()?;
-    (crc32fast::hash(json) == u32::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
+    unseal(&bytes)
 }
 
 async fn keep(name: &str, document: &Document) -> io::Result<()> {
-    let json = serde_json::to_vec(document).expect("numbers and words");
-    let bytes = [&crc32fast::hash(&json).to_le_bytes()[..], &json].concat();
-    write_whole(DIRECTORY, name, bytes).await
+    write_whole(DIRECTORY, name, seal(document)).await
+}
+
+/// What goes to disk: a check of what follows, and JSON.
+pub(super) fn seal<T: Serialize>(value: &T) -> Vec<u8> {
+    let json = serde_json::to_vec(value).expect("numbers and words");
+    [&crc32fast::hash(&json).to_le_bytes()[..], &json].concat()
+}
+
+/// What was sealed; none where it is not whole.
+pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (sum, json) = bytes.split_first_chunk()?;
+    (crc32fast::hash(json) == u32::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
 }
 
 /// Writes a file so that after any crash it is there as a whole, or as it was before.
@@ -271,4 +282,56 @@ pub(super) async fn write_whole(directory: &str, name: &str, bytes: Vec<u8>) -> 
     file.sync_all().await?;
     fs::rename(&new, &path).await?;
     fs::sync_dir(directory).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rollout::Progress;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn versions() -> impl Strategy<Value = Document> {
+        (any::<u64>(), any::<u64>()).prop_map(|(version, in_flight_max)| Document {
+            version,
+            in_flight_max,
+            defect: None,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_version_on_disk_is_read_as_it_was_written_or_not_at_all(
+            version in versions(),
+            place: prop::sample::Index,
+            bytes: Vec<u8>,
+        ) {
+            let file = seal(&version);
+            prop_assert_eq!(unseal(&file), Some(version));
+            let bit = place.index(file.len() * 8);
+            let mut damaged = file.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(unseal::<Document>(&damaged), None);
+            prop_assert_eq!(unseal::<Document>(&file[..bit / 8]), None);
+            prop_assert_eq!(unseal::<Document>(&bytes), None);
+        }
+
+        #[test]
+        fn how_far_a_rollout_is_is_read_as_it_was_written_or_not_at_all(stage: usize, place: prop::sample::Index) {
+            let file = seal(&Progress::Stage(stage));
+            prop_assert_eq!(unseal(&file), Some(Progress::Stage(stage)));
+            let bit = place.index(file.len() * 8);
+            let mut damaged = file.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(unseal::<Progress>(&damaged), None);
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_version_panic(text: String, number: u64) {
+            for text in [text, format!("{{\"version\":{number},\"in_flight_max\":0,\"defect\":null}}")] {
+                if let Ok(version) = serde_json::from_slice::<Document>(text.as_bytes()) {
+                    prop_assert!(version.in_flight_max > 0 || version.validate().is_err());
+                }
+            }
+        }
+    }
 }

@@ -116,10 +116,9 @@ async fn load() -> io::Result<Progress> {
         return Ok(Progress::Waiting);
     }
     let bytes = sim::fs::read(FILE).await?;
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Progress::Condemned))
+    Ok(super::agent::unseal(&bytes).unwrap_or(Progress::Condemned))
 }
 
 async fn save(progress: Progress) -> io::Result<()> {
-    let bytes = serde_json::to_vec(&progress).expect("a few words");
-    super::agent::write_whole(DIRECTORY, "progress", bytes).await
+    super::agent::write_whole(DIRECTORY, "progress", super::agent::seal(&progress)).await
 }

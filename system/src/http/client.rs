@@ -1,6 +1,7 @@
 //! The client side: requests over connections that are kept and used again.
 
 use super::DEADLINE_HEADER;
+use super::check::{self, CHECK_HEADER};
 use super::io::Io;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -38,8 +39,8 @@ pub enum HttpError {
     /// The connection failed before the answer was whole.
     #[error("the connection failed: {0}")]
     Connection(#[from] hyper::Error),
-    /// The answer's body failed or was too long.
-    #[error("the answer's body failed: {0}")]
+    /// The answer's body failed or was too long, or the answer is not what was sent.
+    #[error("the answer failed: {0}")]
     Body(String),
     /// The deadline passed first.
     #[error("the deadline passed before the answer")]
@@ -70,6 +71,9 @@ impl HttpClient {
             .insert(DEADLINE_HEADER, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
         let host = HeaderValue::from_str(node).expect("a node's name is letters, digits and dashes");
         headers.insert(HOST, host);
+        let body = request.body().clone().collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+        let check = check::of_request(request.method(), request.uri(), request.headers(), &body);
+        request.headers_mut().insert(CHECK_HEADER, check);
         timeout(left, self.exchange(node, port, request)).await.map_err(|_| HttpError::DeadlineExceeded)?
     }
 
@@ -83,6 +87,8 @@ impl HttpClient {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| HttpError::Body(error.to_string()))?.to_bytes();
+        let checked = check::check_answer(head.status, &head.headers, &body);
+        checked.map_err(|error| HttpError::Body(error.to_string()))?;
         if !self.closes {
             self.keep(node, port, sender);
         }

@@ -1,5 +1,6 @@
 //! The server side: an axum router served over the world's streams.
 
+use super::check::{self, CHECK_HEADER, Checked, Damaged};
 use super::io::{Io, WorldTimer};
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tower_service::Service;
@@ -61,11 +63,46 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     let _ = timeout(LAST_REQUESTS, all_ended.recv()).await;
 }
 
+/// Why a request gets no answer: the connection ends.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error("the answer could not be made: {0}")]
+    Body(#[from] axum::Error),
+}
+
+/// The router's answer to a request; with a check, where the request has one. A request that was damaged on the way gets none: the
+/// connection ends, as it does where the network fails.
+async fn answer(
+    mut router: Router,
+    request: hyper::Request<Body>,
+) -> Result<hyper::Response<Body>, Unanswered> {
+    let (head, body) = request.into_parts();
+    let Some(expected) = check::read_request(&head.method, &head.uri, &head.headers)? else {
+        return Ok(routed(&mut router, hyper::Request::from_parts(head, body)).await);
+    };
+    let damaged = Arc::new(AtomicBool::new(false));
+    let body = Body::new(Checked::new(body, expected, damaged.clone()));
+    let answer = routed(&mut router, hyper::Request::from_parts(head, body)).await;
+    if damaged.load(Ordering::Relaxed) {
+        return Err(Unanswered::Damaged(Damaged));
+    }
+    let (mut head, body) = answer.into_parts();
+    let body = check::whole(body).await?;
+    head.headers.insert(CHECK_HEADER, check::of_answer(head.status, &head.headers, &body));
+    Ok(hyper::Response::from_parts(head, body.into()))
+}
+
+async fn routed(router: &mut Router, request: hyper::Request<Body>) -> hyper::Response<Body> {
+    router.call(request).await.unwrap_or_else(|never| match never {})
+}
+
 async fn serve_connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
     let peer = stream.peer();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let mut router = router.clone();
-        async move { router.call(request.map(Body::new)).await }
+        let router = router.clone();
+        async move { answer(router, request.map(Body::new)).await }
     });
     let connection = http1::Builder::new()
         .timer(WorldTimer::new())

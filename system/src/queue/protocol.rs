@@ -171,3 +171,36 @@ pub enum Progress {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+    use sim::history::Digest;
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                Request::Lease { worker: "worker-1/3".to_owned(), attempt: 900, most: 4, wait_ns: 1 },
+                Request::Depth,
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Request>(&bytes);
+            for message in [
+                Response::NotLeader(Some(2)),
+                Response::Enqueued { position: 70_000, duplicate: true },
+                Response::Extended { lease_ns: u64::MAX },
+                Response::Status(Some(Progress::Done { content_type: "image/png".to_owned(), output: Digest([9; 16]) })),
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Response>(&bytes);
+        }
+    }
+}

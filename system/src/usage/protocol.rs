@@ -104,3 +104,42 @@ pub(super) enum Response {
         settled: bool,
     },
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+    use sim::history::Id;
+
+    fn named() -> Named {
+        let amounts = Amounts { cpu_ns: 100, bytes: 7 };
+        (Key { number: 9, attempt: 0 }, vec![Line { id: Id::new(7, 1), ended_ns: 5, amounts }])
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                Request::Put { key: named().0, lines: named().1, hint: Some(2) },
+                Request::Get(vec![named().0]),
+                Request::Compare { from: 1, root: Digest([7; 16]) },
+                Request::Ended { from_ns: 1, until_ns: u64::MAX },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Request>(&bytes);
+            for message in [
+                Response::Batches(vec![named()]),
+                Response::Ranges(vec![(3, Digest([1; 16]))]),
+                Response::Accounts { accounts: vec![7, 8], last_ended_ns: 9, settled: true },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<Response>(&bytes);
+        }
+    }
+}

@@ -63,9 +63,7 @@ impl Store {
     pub(super) async fn open() -> io::Result<(Self, Option<String>)> {
         fs::create_dir_all(DIRECTORY).await?;
         fs::sync_dir("/").await?;
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).open(PATH).await?;
-        fs::sync_dir(DIRECTORY).await?;
-        let bytes = fs::read(PATH).await?;
+        let bytes = if fs::exists(PATH).await { fs::read(PATH).await? } else { Bytes::new() };
         let (mut batches, mut end) = (Batches::default(), 0);
         while let Some((record, length)) = read_record(&bytes[end..]) {
             batches.apply(record);
@@ -74,11 +72,10 @@ impl Store {
         let damage = has_record(&bytes[end..]).then(|| {
             format!("`{PATH}` is damaged at byte {end}: what follows is to be had from the other owners")
         });
-        if end < bytes.len() {
-            file.set_len(end as u64).await?;
-        }
-        // What was read may have been in the cache only.
-        file.sync_all().await?;
+        // What was read may have been in the cache only, and after a sync that failed another sync does not help (Rebello and
+        // others 2020, "Can applications recover from fsync failures?"): it is written anew.
+        fs::replace(PATH, bytes.slice(..end)).await?;
+        let file = fs::OpenOptions::new().read(true).write(true).open(PATH).await?;
         let log = tokio::sync::Mutex::new(Log { file, end: end as u64 });
         Ok((Self { batches: Mutex::new(batches), log }, damage))
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
 #[cfg(not(live))]
-use sim::fault::{Fault, GracefulStop, Inject, On};
+use sim::fault::{Corrupt, Fault, GracefulStop, Inject, On};
 #[cfg(not(live))]
 use sim::history::Down;
 use sim::history::{Event, Fact};
@@ -127,6 +127,45 @@ fn a_tier_that_is_full_turns_away_at_once() {
             statuses.sort_unstable();
             assert_eq!(statuses, [200, 503, 503, 503]);
         });
+    assert_all_live(&events);
+}
+
+#[cfg(not(live))]
+#[test]
+fn what_a_network_damages_and_its_checksums_let_through_is_noticed_and_asked_for_again() {
+    // Every way that a request goes, and the way of versions, lies between these two groups.
+    let names = whole(&[]).nodes().into_iter().map(|node| node.name);
+    let (from, to) =
+        names.partition(|name| ["balancer", "queue", "config"].iter().any(|role| name.starts_with(role)));
+    let damage = Corrupt { from, to, both_ways: true, probability: 0.02, undetected: 1.0 };
+    let faults = vec![Fault { inject: Inject::Corrupt(damage), ..crash("all", 10, 60) }];
+    let events = run(&Setup { faults, ..whole(&[]) }, async |_| {
+        ready().await;
+        let http = HttpClient::default();
+        let expected = resize(&http, "clean", Duration::from_secs(15)).await.unwrap();
+        assert_eq!(expected.status(), 200);
+        while Instant::now().as_nanos() < 11_000_000_000 {
+            sleep(Duration::from_millis(100)).await;
+        }
+        let mut good = 0;
+        for number in 0..200 {
+            let key = format!("photo-{number}");
+            // Whatever is answered is true; where nothing is, it is asked again.
+            if let Some(answer) = resize(&http, &key, Duration::from_secs(5)).await
+                && answer.status() == 200
+            {
+                assert_eq!(answer.body(), expected.body(), "{key}");
+                assert_eq!(answer.headers()["etag"], expected.headers()["etag"]);
+                good += 1;
+            } else {
+                sleep(Duration::from_millis(100)).await;
+            }
+            if Instant::now().as_nanos() > 58_000_000_000 {
+                break;
+            }
+        }
+        assert!(good >= 20, "{good}");
+    });
     assert_all_live(&events);
 }
 

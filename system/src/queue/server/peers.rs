@@ -120,3 +120,25 @@ impl Assembly {
         Some(Snapshot { slot, state: state.freeze() })
     }
 }
+
+#[cfg(test)]
+mod message_tests {
+    use super::*;
+    use crate::wire::messages::{are_no_reason_to_panic, is_never_misread};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_or_not_at_all(
+            place: prop::sample::Index,
+            bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
+        ) {
+            for message in [
+                PeerFrame { from: 2, content: Content::Part { slot: 9, part: 1, parts: 300 } },
+            ] {
+                is_never_misread(&message, place);
+            }
+            are_no_reason_to_panic::<PeerFrame>(&bytes);
+        }
+    }
+}
