@@ -203,3 +203,21 @@ fn what_lost_disks_had_is_had_again_and_nobody_is_let_in_meanwhile_who_must_not_
         );
     }
 }
+
+#[test]
+fn an_account_that_only_a_lost_disk_had_was_given_out_to_nobody() {
+    for seed in 9..11 {
+        let faults = vec![
+            fault(0, 14, cut(&["identity-1"], &AUTH)),
+            // Its accounts are in no other place.
+            fault(8, 10, Inject::LostDisk(on(&["identity-1"]))),
+        ];
+        let seen = run(&plan(seed, &[], faults));
+        assert_eq!(
+            (seen.wrong, seen.given_up),
+            (0, 0),
+            "a credential of a lost account is of no use: {seen:?}"
+        );
+        assert!(seen.enrolled.len() == 4 && seen.received > 100, "{seen:?}");
+    }
+}

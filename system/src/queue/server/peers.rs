@@ -133,11 +133,8 @@ mod message_tests {
             place: prop::sample::Index,
             bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
         ) {
-            for message in [
-                PeerFrame { from: 2, content: Content::Part { slot: 9, part: 1, parts: 300 } },
-            ] {
-                is_never_misread(&message, place);
-            }
+            let content = Content::Part { slot: 9, part: 1, parts: 300 };
+            is_never_misread(&PeerFrame { from: 2, content }, place);
             are_no_reason_to_panic::<PeerFrame>(&bytes);
         }
     }
