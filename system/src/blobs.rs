@@ -70,24 +70,19 @@ impl Blobs {
     /// Where no majority answers.
     pub async fn put(&self, bytes: Bytes, deadline: Instant) -> Result<BlobRef, RpcError> {
         let digest = Digest::of(&bytes);
-        let put = |replica: &Remote<_, _>| Some(replica.call(Request::Put(digest), bytes.clone(), deadline));
-        let mut calls: Vec<_> = self.replicas.iter().map(put).collect();
         let majority = self.replicas.len() / 2 + 1;
+        let request = Request::Put(digest);
+        let stored =
+            rpc::ask_all(&self.replicas, &request, &bytes, deadline, majority, |answer| match answer {
+                Response::Stored(as_of) => Ok(as_of),
+                _ => Err(RpcError::Unreachable("a replica refused a blob".to_owned())),
+            });
         // A command is only good for as long as the least informed of the majority can tell.
-        let (mut stored, mut as_of) = (0, AsOf { position: u64::MAX, clock_ns: u64::MAX });
-        let mut last = RpcError::Unreachable("there are no replicas".to_owned());
-        while stored < majority {
-            match rpc::next_answer(&mut calls).await.map(|(_, answer)| answer) {
-                None => return Err(last),
-                Some(Ok((Response::Stored(at), _))) => {
-                    stored += 1;
-                    as_of.position = as_of.position.min(at.position);
-                    as_of.clock_ns = as_of.clock_ns.min(at.clock_ns);
-                }
-                Some(Ok(_)) => last = RpcError::Unreachable("a replica refused a blob".to_owned()),
-                Some(Err(error)) => last = error,
-            }
-        }
+        let least = |one: AsOf, other: AsOf| AsOf {
+            position: one.position.min(other.position),
+            clock_ns: one.clock_ns.min(other.clock_ns),
+        };
+        let as_of = stored.await?.into_iter().reduce(least).expect("a majority is one at least");
         Ok(BlobRef { digest, as_of })
     }
 

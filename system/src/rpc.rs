@@ -6,8 +6,10 @@
 
 mod connection;
 mod outlet;
+mod quorum;
 mod server;
 
+pub use quorum::{Quorum, ask_all};
 pub use server::{Incoming, Replier, listen};
 
 use crate::wire::{self, Frame, WireError};
@@ -76,10 +78,10 @@ impl<Q: Serialize, R: DeserializeOwned> Remote<Q, R> {
     /// `deadline`; it is for the caller to stop waiting.
     pub fn call(&self, request: Q, blob: Bytes, deadline: Instant) -> Call<R> {
         let (sender, reply) = oneshot::channel();
-        let budget_ns = u64::try_from((deadline - Instant::now()).as_nanos()).unwrap_or(u64::MAX);
+        let budget_ns = budget_ns(deadline);
         let mut number = 0;
         connection::send(&self.shared, |shared| {
-            number = shared.expect_reply(sender);
+            number = shared.expect_reply(connection::Reply::Awaited(sender));
             wire::encode(&Ask::Call { number, budget_ns, request }, blob)
         });
         Call { shared: self.shared.clone(), number, is_over: false, reply, types: PhantomData }
@@ -94,6 +96,11 @@ impl<Q: Serialize, R: DeserializeOwned> Remote<Q, R> {
     pub fn is_down(&self) -> bool {
         connection::lock(&self.shared).is_down()
     }
+}
+
+/// What is left until `deadline`: clocks differ, and it travels so.
+fn budget_ns(deadline: Instant) -> u64 {
+    u64::try_from((deadline - Instant::now()).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Waits for the reply to a request. Dropped, it forgets the request, which may be carried out all the same.

@@ -14,7 +14,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
-type Reply = oneshot::Sender<Result<Frame, RpcError>>;
+/// Who takes a reply.
+pub(super) enum Reply {
+    /// One who waits for it.
+    Awaited(oneshot::Sender<Result<Frame, RpcError>>),
+    /// One who waits for several together. Called while the connection is locked, so that it must not use it.
+    Counted(Box<dyn FnOnce(Result<Frame, RpcError>) + Send>),
+}
+
+impl Reply {
+    fn give(self, frame: Result<Frame, RpcError>) {
+        match self {
+            // Nobody may be waiting any more.
+            Self::Awaited(sender) => drop(sender.send(frame)),
+            Self::Counted(count) => count(frame),
+        }
+    }
+}
 
 /// What calls, and the tasks of the connection, know together.
 pub(super) struct Shared {
@@ -74,14 +90,13 @@ impl Shared {
 
     fn fail_calls(&mut self, error: &RpcError) {
         for (_, reply) in std::mem::take(&mut self.calls) {
-            // Nobody may be waiting any more.
-            let _ = reply.send(Err(error.clone()));
+            reply.give(Err(error.clone()));
         }
     }
 
     fn fail_last(&mut self, error: RpcError) {
         if let Some(reply) = self.calls.remove(&self.next_number) {
-            let _ = reply.send(Err(error));
+            reply.give(Err(error));
         }
     }
 }
@@ -244,7 +259,7 @@ fn take_replies(shared: &Weak<Mutex<Shared>>, decoder: &mut Decoder, chunk: Byte
         let Said::Reply { number } = frame.front()? else { continue };
         let reply = shared.upgrade().and_then(|shared| lock(&shared).calls.remove(&number));
         if let Some(reply) = reply {
-            let _ = reply.send(Ok(frame));
+            reply.give(Ok(frame));
         }
     }
     Ok(())
