@@ -58,6 +58,7 @@ struct Effort {
 mod fuzz {
     use super::{Effort, cpu_s};
     use hogwash_scenarios as scenarios;
+    use invariants::Verdict;
     use scenarios::fuzz::{Batch, Event, Events, RunResult, Shard, Target, fuzz as run_batch};
     use scenarios::guarded::Budget;
     use scenarios::library;
@@ -80,8 +81,10 @@ mod fuzz {
             self.runs.fetch_add(1, Ordering::Relaxed);
             let laws = match result {
                 RunResult::Ended(capsule) => {
+                    // What goes past a law's bounds is nobody's bug.
+                    let violated = |(_, verdict): &(&String, &Verdict)| **verdict == Verdict::Violated;
                     let laws: BTreeSet<&str> =
-                        capsule.violations.iter().map(|broken| broken.invariant.as_str()).collect();
+                        capsule.verdicts.iter().filter(violated).map(|(law, _)| law.as_str()).collect();
                     laws.into_iter().collect::<Vec<_>>().join(", ")
                 }
                 RunResult::CutOff(cut) => format!("the budget: {cut}"),
