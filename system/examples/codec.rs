@@ -3,7 +3,6 @@
 //! where nothing disturbs it.
 #![expect(
     clippy::disallowed_types,
-    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,

@@ -48,25 +48,14 @@ pub fn keys(stack: &dyn Stack) -> Vec<Key> {
             settings.clone(),
             "settings = { \"queue.lease\" = \"5s\" }",
         ),
-        key(
-            "network",
-            "how the network behaves while nothing is wrong",
-            part::<NetworkPlan>(),
-            "network = { same-rack = \"50us\" }",
-        ),
+        network(),
         key(
             "disk",
             "how disks behave while nothing is wrong",
             part::<DiskPlan>(),
             "disk = { sync = \"2ms\" }",
         ),
-        key(
-            "byte-scale",
-            "how many bytes each byte of the stack stands for: links, disks and memory are charged so many",
-            Shape::Whole(1, BYTE_SCALE_MAX),
-            "byte-scale = 128",
-        )
-        .or("1"),
+        byte_scale(),
         key(
             "fault",
             "something that goes wrong",
@@ -87,6 +76,16 @@ pub fn keys(stack: &dyn Stack) -> Vec<Key> {
         ),
         variant(stack, settings),
     ]
+}
+
+fn network() -> Key {
+    let why = "how the network behaves while nothing is wrong";
+    key("network", why, part::<NetworkPlan>(), "network = { same-rack = \"50us\" }")
+}
+
+fn byte_scale() -> Key {
+    let why = "how many bytes each byte of the stack stands for: links, disks and memory are charged so many";
+    key("byte-scale", why, Shape::Whole(1, BYTE_SCALE_MAX), "byte-scale = 128").or("1")
 }
 
 fn variant(stack: &dyn Stack, settings: Shape) -> Key {
