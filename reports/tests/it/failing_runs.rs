@@ -141,7 +141,7 @@ fn a_replay_says_what_made_the_recorded_run_and_is_no_longer_so() {
     std::fs::write(&capsule, old.to_string()).unwrap();
     let text = place.says(&replay, 1);
     for words in [
-        "note: hogwash: 0.1.0 now, 0.0.9 when it was recorded",
+        concat!("note: hogwash: ", env!("CARGO_PKG_VERSION"), " now, 0.0.9 when it was recorded"),
         ", rustc 1.89.0 when it was recorded",
         ", sparc-sun-solaris when it was recorded",
         ", 0123456789abcdef when it was recorded",
