@@ -178,7 +178,7 @@ impl<'a> Section<'a> {
 }
 
 /// More choices than this are shown only where none of them is near.
-const CHOICES_MAX: usize = 16;
+const CHOICES_MAX: usize = 20;
 
 /// A problem: `name` is no `sort` (key, role, kind of fault) that `of` has; its `choices` are.
 pub fn unknown<'a>(

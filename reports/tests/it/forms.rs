@@ -101,13 +101,18 @@ fn check_slices(run: &PastRun) {
     let (_, events) = trace(run);
     events.iter().for_each(check_event);
     let mut threads: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+    // Microseconds with nanoseconds behind the point, which their sums miss by a little.
+    let to_ns = |microseconds: f64| (microseconds * 1000.0).round();
     let mut open: BTreeMap<String, i32> = BTreeMap::new();
     for event in &events {
         let id = format!("{}{}", event["cat"], event["id"]);
         match event["ph"].as_str().unwrap() {
             "X" => {
                 let (at, length) = (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap());
-                threads.entry(event["tid"].as_u64().unwrap()).or_default().push((at, at + length));
+                threads
+                    .entry(event["tid"].as_u64().unwrap())
+                    .or_default()
+                    .push((to_ns(at), to_ns(at + length)));
             }
             "b" | "s" => *open.entry(id).or_default() += 1,
             "e" | "f" => *open.entry(id).or_default() -= 1,

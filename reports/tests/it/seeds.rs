@@ -63,27 +63,28 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_failing_law_says_what_was_done_what_is_lost_and_how_to_run_that_seed_alone() {
-    let output = run("loses_what_it_promised", &[]);
+    let output = run("seeds::loses_what_it_promised", &[]);
     assert!(!output.status.success());
     insta::assert_snapshot!(said(&output));
 }
 
 #[test]
 fn the_line_that_a_failing_test_prints_fails_alike_and_other_seeds_do_not() {
-    let output = run("fails_from_the_third_seed_on", &[]);
-    let line = "  HOGWASH_SEED=3 cargo test --package mine fails_from_the_third_seed_on -- --exact";
+    let output = run("seeds::fails_from_the_third_seed_on", &[]);
+    let line = "  HOGWASH_SEED=3 cargo test --package mine seeds::fails_from_the_third_seed_on -- --exact";
     assert!(said(&output).lines().any(|said| said == line), "{}", said(&output));
     let drawn = |output: &Output| {
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         text.lines().filter(|line| line.starts_with("seed ")).map(str::to_owned).collect::<Vec<_>>()
     };
-    let alone = run("fails_from_the_third_seed_on", &[("HOGWASH_SEED", "3")]);
+    let alone = run("seeds::fails_from_the_third_seed_on", &[("HOGWASH_SEED", "3")]);
     assert!(!alone.status.success());
     assert_eq!(drawn(&alone), drawn(&output)[3..]);
     let two = [("MADSIM_TEST_SEED", "1"), ("MADSIM_TEST_NUM", "2")];
-    let before = run("fails_from_the_third_seed_on", &two);
+    let before = run("seeds::fails_from_the_third_seed_on", &two);
     assert!(before.status.success());
     assert_eq!(drawn(&before), drawn(&output)[1..3]);
-    let under_nextest = run("fails_from_the_third_seed_on", &[("NEXTEST", "1"), ("HOGWASH_SEED", "9")]);
+    let under_nextest =
+        run("seeds::fails_from_the_third_seed_on", &[("NEXTEST", "1"), ("HOGWASH_SEED", "9")]);
     assert!(said(&under_nextest).contains("cargo nextest run --package mine -E 'test("));
 }
