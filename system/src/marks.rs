@@ -23,6 +23,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a new leader proposes again what may have been chosen before it",
     "a node keeps usage for another that is away",
     "a node of the data plane that may have lost accounts says so until it has caught up",
+    "a node of the usage store gets back what its disk had lost",
     "a node refuses a version of its configuration",
     "a node starts with the last configuration that was good",
     "a peer's snapshot takes the place of the state",

@@ -7,7 +7,8 @@
 //!
 //! The store is Dynamo's (DeCandia et al. 2007): each batch has N owners by a ring (section 4.2), a write needs W of them,
 //! others stand in with a hint for who is gone (4.6), reads ask for R and mend what they find missing (4.5), and owners
-//! compare hashes of what they share (4.7).
+//! compare hashes of what they share (4.7). A node that may have lost batches, with its disk or to damage, does not count among those
+//! that are asked for sums and bills until it has seen what the others have: what it said that it keeps, others rely on.
 
 mod collect;
 mod protocol;
@@ -136,6 +137,7 @@ async fn run(process: &Process) -> io::Result<()> {
     let node = Arc::new(repair::Node::new(me, settings, ring, store, failed));
     task::spawn(repair::hand_over(node.clone()));
     task::spawn(repair::compare(node.clone()));
+    task::spawn(repair::catch_up(node.clone()));
     task::spawn(collect::run(node.clone(), process.deployment.clone()));
     task::spawn({
         let node = node.clone();
@@ -174,6 +176,10 @@ async fn answer(node: Arc<repair::Node>, incoming: Incoming<Request, Response>) 
             }
         }
         Request::Keys { from, ranges } => Response::Keys(node.keys(from, &ranges)),
+        Request::Everything => Response::Keys(node.store.keys()),
+        Request::Totals { .. } | Request::Ended { .. } | Request::Accounts if !node.store.is_sure() => {
+            Response::Unsure
+        }
         Request::Totals { accounts } => {
             Response::Parts(accounts.into_iter().map(|account| node.store.parts(account)).collect())
         }

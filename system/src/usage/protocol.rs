@@ -73,6 +73,8 @@ pub(super) enum Request {
         /// Until, this moment left out.
         until_ns: u64,
     },
+    /// Which batches are there, whoever owns them? Answered also by a node that may have lost some.
+    Everything,
     /// Say, for whoever reads the history, what is here of these batches, which the node owns.
     Tell(Vec<Key>),
     /// Which accounts are there, and is anything left to do?
@@ -84,6 +86,8 @@ pub(super) enum Request {
 pub(super) enum Response {
     /// It is durable, or done.
     Stored,
+    /// This node may be without batches that it once kept, and has not seen yet what the others have.
+    Unsure,
     /// The batches, of those that are there.
     Batches(Vec<Named>),
     /// It is.

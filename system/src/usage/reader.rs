@@ -199,8 +199,8 @@ impl UsageReader {
         let mut answers = Vec::new();
         while answers.len() < needed {
             match timeout(deadline - Instant::now(), rpc::next_answer(&mut calls)).await {
+                Ok(Some((_, Ok((Response::Unsure, _)) | Err(_)))) => {}
                 Ok(Some((place, Ok((response, _))))) => answers.push((place, response)),
-                Ok(Some((_, Err(_)))) => {}
                 Ok(None) | Err(_) => return Err(UsageError::TooFew { answered: answers.len(), needed }),
             }
         }

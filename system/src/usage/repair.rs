@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// How often a node that may have lost batches asks the others for theirs.
+const CATCH_UP_EVERY: Duration = Duration::from_millis(500);
 /// How often hints are offered to their owners.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
 /// Batches of one range: what is compared as one before single names are.
@@ -187,6 +189,56 @@ pub(super) async fn compare(node: Arc<Node>) {
             }
         }
     }
+}
+
+/// Has this node, and the others with it, get what it may have lost, until it can be sure that nothing is missing.
+pub(super) async fn catch_up(node: Arc<Node>) {
+    let nodes = node.settings.nodes.len();
+    // Of the W nodes that kept a batch, one may be this node: among so many others there is one of the rest.
+    let enough = (nodes + 1 - node.settings.write_acks).min(nodes - 1);
+    while !node.store.is_sure() {
+        if is_everything_where_it_belongs(&node, enough).await {
+            if let Err(error) = node.store.be_sure().await {
+                // Nobody listens where another task failed first.
+                let _ = node.failed.send(error);
+            }
+            return;
+        }
+        sleep(CATCH_UP_EVERY).await;
+    }
+}
+
+/// Whether `enough` others say what they have, and all of it is with each of its owners that was heard. Those that lack some get it.
+async fn is_everything_where_it_belongs(node: &Node, enough: usize) -> bool {
+    let mut holders: BTreeMap<Key, BTreeSet<usize>> = BTreeMap::new();
+    let mut heard = BTreeSet::new();
+    for other in (0..node.settings.nodes.len()).filter(|place| *place != node.me) {
+        let Some(Response::Keys(keys)) = node.ask(other, Request::Everything).await else { continue };
+        heard.insert(other);
+        for key in keys {
+            holders.entry(key).or_default().insert(other);
+        }
+    }
+    let mut whole = heard.len() >= enough;
+    let mut own: BTreeMap<u32, Vec<Key>> = BTreeMap::new();
+    for (key, holders) in &holders {
+        let Some(from) = holders.first().and_then(|place| u32::try_from(*place).ok()) else { continue };
+        for owner in node.ring.owners(*key) {
+            if owner == node.me && !node.store.owns(*key) {
+                own.entry(from).or_default().push(*key);
+            } else if heard.contains(&owner) && !holders.contains(&owner) {
+                // The next round sees whether it has it then.
+                whole = false;
+                node.ask(owner, Request::Fetch { key: *key, from }).await;
+            }
+        }
+    }
+    sim::sometimes!(!own.is_empty(), "a node of the usage store gets back what its disk had lost");
+    for (from, keys) in own {
+        node.fetch(keys.clone(), from).await;
+        whole &= keys.into_iter().all(|key| node.store.owns(key));
+    }
+    whole
 }
 
 /// Gets what `other` has of the ranges that differ, and gives it what it lacks.

@@ -9,10 +9,13 @@ use sim::history::{Digest, Fact};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const DIRECTORY: &str = "/usage";
 const PATH: &str = "/usage/batches.log";
+/// Is there once the node was sure of having everything: a disk without it is new, or another one.
+const WHOLE: &str = "/usage/whole";
 /// Length and check, before each record.
 const HEAD_BYTES: usize = 8;
 /// No record is longer: a length above this is damage.
@@ -46,6 +49,7 @@ struct Batches {
 /// One node's batches.
 pub(super) struct Store {
     batches: Mutex<Batches>,
+    sure: AtomicBool,
     log: tokio::sync::Mutex<Log>,
 }
 
@@ -72,12 +76,31 @@ impl Store {
         let damage = has_record(&bytes[end..]).then(|| {
             format!("`{PATH}` is damaged at byte {end}: what follows is to be had from the other owners")
         });
+        if damage.is_some() && fs::exists(WHOLE).await {
+            fs::remove_file(WHOLE).await?;
+            fs::sync_dir(DIRECTORY).await?;
+        }
         // What was read may have been in the cache only, and after a sync that failed another sync does not help (Rebello and
         // others 2020, "Can applications recover from fsync failures?"): it is written anew.
         fs::replace(PATH, bytes.slice(..end)).await?;
         let file = fs::OpenOptions::new().read(true).write(true).open(PATH).await?;
         let log = tokio::sync::Mutex::new(Log { file, end: end as u64 });
-        Ok((Self { batches: Mutex::new(batches), log }, damage))
+        let sure = AtomicBool::new(fs::exists(WHOLE).await);
+        Ok((Self { batches: Mutex::new(batches), sure, log }, damage))
+    }
+
+    /// Whether it has everything that it ever said it keeps.
+    pub(super) fn is_sure(&self) -> bool {
+        self.sure.load(Ordering::Relaxed)
+    }
+
+    /// Notes, durably, that whatever is not here never was.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub(super) async fn be_sure(&self) -> io::Result<()> {
+        self.sure.store(true, Ordering::Relaxed);
+        fs::replace(WHOLE, Bytes::new()).await
     }
 
     /// Keeps a batch, durably; false where it was there already. An owner's copy takes the place of a stand-in's.
@@ -114,6 +137,16 @@ impl Store {
     pub(super) fn get(&self, keys: &[Key]) -> Vec<Named> {
         let held = &self.lock().held;
         keys.iter().filter_map(|key| Some((*key, held.get(key)?.lines.clone()))).collect()
+    }
+
+    /// All batches that are here.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.lock().held.keys().copied().collect()
+    }
+
+    /// Whether this batch is here, and not for somebody else.
+    pub(super) fn owns(&self, key: Key) -> bool {
+        self.lock().held.get(&key).is_some_and(|held| held.hint.is_none())
     }
 
     /// Batches that wait for their owners.

@@ -168,6 +168,33 @@ fn accounts_are_exact_though_the_nodes_were_cut_in_two() {
 }
 
 #[test]
+fn a_node_that_lost_its_disk_says_nothing_of_sums_until_it_has_what_it_had() {
+    let all_but = |index: usize| -> Vec<&str> {
+        USAGE[..3].iter().enumerate().filter(|(other, _)| *other != index).map(|(_, name)| *name).collect()
+    };
+    let alone = |index: usize| {
+        let others =
+            [&all_but(index)[..], &["queue-1", "queue-2", "queue-3", "batch-1", "batch-2", "batch-3"]];
+        let cut =
+            Cut { from: on(&USAGE[index..=index]).nodes, to: on(&others.concat()).nodes, both_ways: true };
+        Inject::Cut(cut)
+    };
+    for seed in 1..=3 {
+        // What the first two keep, one of them forgets, and the other cannot say; the third never had it.
+        let mut plan = plan(
+            seed,
+            vec![
+                fault(1, 7, alone(2)),
+                fault(7, 8, Inject::LostDisk(on(&["usage-1"]))),
+                fault(7, 17, alone(1)),
+            ],
+        );
+        plan.nodes.retain(|node| !USAGE[3..].contains(&node.name.as_str()));
+        run(&plan).check();
+    }
+}
+
+#[test]
 fn without_stand_ins_accounts_wait_and_are_exact_all_the_same() {
     let mut plan = plan(4, vec![fault(3, 15, Inject::Crash(on(&["usage-1", "usage-2", "usage-3"])))]);
     plan.settings.insert("usage.hinted-handoff".to_owned(), "false".to_owned());
