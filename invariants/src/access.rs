@@ -117,7 +117,11 @@ impl Invariant for Access {
                 self.enrolled.insert(account, (within_ns, event.clone()));
             }
             Fact::Revoke { account, within_ns } => {
-                self.revoked.insert(account, (within_ns, event.clone()));
+                // Whoever says so again, after a restart, makes the bound no later.
+                let bounded = self.revoked.get(&account).is_some_and(|(within_ns, _)| *within_ns != u64::MAX);
+                if !bounded {
+                    self.revoked.insert(account, (within_ns, event.clone()));
+                }
             }
             Fact::Admit { account, age_ns, .. } if self.revocation => self.admit(event, account, age_ns),
             Fact::Admit { account, .. } => self.asked += u64::from(self.enrolled.contains_key(&account)),

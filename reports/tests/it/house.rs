@@ -184,7 +184,8 @@ fn the_edge_of_the_region_lies_between_32_servers_and_31() {
         plan.nodes.iter().filter(|node| node.role == "worker").map(|node| u64::from(node.cores)).sum::<u64>()
     };
     let per_core = 10.0;
-    let queue = |cores| Queue::solve(scenario.workload.rate_per_s, per_core, cores);
+    let [load] = &scenario.workload.steps[..] else { panic!("it has one step") };
+    let queue = |cores| Queue::solve(load.rate_per_s, per_core, cores);
     let whole = queue(cores(None)).unwrap();
     assert!((whole.utilisation - 0.9766).abs() < 5e-5, "{}", whole.utilisation);
     let wait_ms = whole.wait_seconds_quantile(0.99).unwrap() * 1e3;
@@ -192,5 +193,5 @@ fn the_edge_of_the_region_lies_between_32_servers_and_31() {
     assert!(queue(cores(Some("one-server-less"))).is_err(), "31 servers have no steady state");
     let region = library::find("scale/region", &ImageStack).unwrap();
     let [step] = &region.workload.steps[..] else { panic!("it has one step") };
-    assert!((step.rate_per_s - scenario.workload.rate_per_s).abs() < f64::EPSILON);
+    assert!((step.rate_per_s - load.rate_per_s).abs() < f64::EPSILON);
 }

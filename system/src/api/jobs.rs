@@ -105,14 +105,14 @@ pub(super) async fn redrive(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     server
-        .answer(&headers, async |deadline, _| {
+        .answer(&headers, async |deadline, idempotency_key| {
             let path = path.map(|Path(key)| key);
             let caller = server.authenticate(&headers, path.as_deref().ok(), deadline).await?;
             let key = path.map_err(|_| no_such_job())?;
             if !checks::is_key(&key) {
                 return Err(no_such_job());
             }
-            server.queue.redrive(&caller.key(&key), deadline).await?;
+            server.queue.redrive(&caller.key(&key), idempotency_key.as_deref(), deadline).await?;
             Ok(not_yet(&key, "waiting"))
         })
         .await

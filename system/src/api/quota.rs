@@ -119,7 +119,7 @@ mod tests {
         }
 
         #[test]
-        fn of_accounts_that_ask_for_nothing_nothing_is_kept(accounts in 2_000_u32..6_000) {
+        fn of_accounts_that_ask_for_nothing_no_more_is_kept_than_of_a_few(accounts in 2_000_u32..6_000) {
             let quota = Quota::new(1_000_000);
             for account in 0..accounts {
                 quota.take_at(account, at(u64::from(account))).unwrap();

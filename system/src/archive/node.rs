@@ -54,6 +54,8 @@ async fn run(process: &Process) -> io::Result<()> {
             sim::node::record(Fact::Note { text: format!("`{}` is damaged", path(&name)) });
         }
     }
+    // A file that was renamed, and whose name no sync has reached, must not count before one has.
+    fs::sync_dir(DIRECTORY).await?;
     let listener = TcpListener::bind(PORT).await?;
     let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
     let others: Vec<_> =
@@ -111,7 +113,12 @@ impl Node {
         let mut objects = self.objects.lock().await;
         let hash = *blake3::hash(content).as_bytes();
         if let Some(there) = objects.get(name) {
-            return Ok(if *there == hash { Response::Stored } else { Response::Taken });
+            if *there != hash {
+                return Ok(Response::Taken);
+            }
+            // Said again: the process may have ended between the file and the word.
+            sim::node::record(Fact::Archive { object: name.to_owned(), content: Digest::of(content) });
+            return Ok(Response::Stored);
         }
         let mut file = BytesMut::with_capacity(HASH_BYTES + content.len());
         file.put_slice(&hash);

@@ -56,7 +56,9 @@ struct State {
     keys: Vec<Public>,
     /// What addresses are signed with, by number, the newest last.
     address_keys: Vec<(u32, Secret)>,
-    /// When the keys were last heard.
+    /// How much the data plane knew when it told of these keys.
+    version: u64,
+    /// When it was asked that told of keys last.
     keys_at: Option<Instant>,
     /// Accounts that are asked for now. Each has no permits, and is closed when there is an answer, or none: that wakes all who
     /// wait in the order in which they came, where tokio's `watch` has an order of its own.
@@ -65,8 +67,8 @@ struct State {
     silent_until: Option<Instant>,
 }
 
-/// What the data plane says: of an account, of keys of credentials and of addresses.
-type Said = (Standing, Vec<Public>, Vec<(u32, Secret)>);
+/// What the data plane says: of an account, of keys of credentials and of addresses; after how much it knows.
+type Said = (u64, Standing, Vec<Public>, Vec<(u32, Secret)>);
 
 impl Edge {
     /// The edge of a server of `deployment`; none where everybody is let in.
@@ -88,6 +90,7 @@ impl Edge {
             cache: Cache::new(deployment.number("auth.cache-entries")),
             keys: Vec::new(),
             address_keys: Vec::new(),
+            version: 0,
             keys_at: None,
             questions: BTreeMap::new(),
             silent_until: None,
@@ -183,17 +186,19 @@ impl Edge {
         deadline: Instant,
     ) -> Result<(), Refusal> {
         let place = usize::try_from(credential.key).unwrap_or(usize::MAX);
-        let (key, asked) = {
+        let (key, next, asked) = {
             let mut state = self.state();
             let remembered = state.cache.get(credential.account);
             if remembered.is_some_and(|remembered| remembered.proven == Some(hash)) {
                 return Ok(());
             }
             let asked = state.keys_at.is_some_and(|keys_at| keys_at.elapsed() < KEYS_EVERY);
-            (state.keys.get(place).copied(), asked)
+            (state.keys.get(place).copied(), state.keys.len(), asked)
         };
         let key = match key {
             Some(key) => Some(key),
+            // The one after the newest may just have been made.
+            None if asked && place == next => return Err(Refusal::Unclear),
             // Else anybody could have the data plane asked for what nobody has.
             None if asked => None,
             None => {
@@ -280,11 +285,14 @@ impl Edge {
         let answer = self.majority(account, asked_at + ANSWER_WAIT).await;
         let mut state = self.state();
         match answer {
-            Some((standing, keys, address_keys)) => {
+            Some((version, standing, keys, address_keys)) => {
                 let proven = state.cache.get(account).and_then(|remembered| remembered.proven);
                 state.cache.put(account, Remembered { standing, asked_at, proven });
-                (state.keys, state.keys_at) = (keys, Some(Instant::now()));
-                state.address_keys = address_keys;
+                // A question about another account may have been overtaken by this one, or by a later.
+                if version >= state.version {
+                    (state.version, state.keys, state.address_keys) = (version, keys, address_keys);
+                    state.keys_at = state.keys_at.max(Some(asked_at));
+                }
                 state.silent_until = None;
             }
             None => state.silent_until = Some(Instant::now() + SILENCE),
@@ -299,10 +307,10 @@ impl Edge {
             let (_, answer) =
                 timeout(deadline - Instant::now(), rpc::next_answer(&mut calls)).await.ok()??;
             if let Ok((Response::Stands { version, standing, keys, address_keys }, _)) = answer {
-                answers.push((version, (standing, keys, address_keys)));
+                answers.push((version, standing, keys, address_keys));
             }
         }
-        answers.into_iter().max_by_key(|(version, _)| *version).map(|(_, said)| said)
+        answers.into_iter().max_by_key(|(version, ..)| *version)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

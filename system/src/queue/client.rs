@@ -187,13 +187,23 @@ impl QueueClient {
         }
     }
 
-    /// Puts a job that was set aside back, behind all others; its new place. It is handed out again as often as a new job.
+    /// Puts a job that was set aside back, behind all others; its new place. It is handed out again as often as a new job. The same
+    /// `idempotency_key` again does it once.
     ///
     /// # Errors
     /// [`QueueError::NoSuchJob`], [`QueueError::NotSetAside`], [`QueueError::Overloaded`],
     /// [`QueueError::DeadlineExceeded`], [`QueueError::Unavailable`].
-    pub async fn redrive(&self, key: &str, deadline: Instant) -> Result<u64, QueueError> {
-        let attempt = self.replicas.draw();
+    pub async fn redrive(
+        &self,
+        key: &str,
+        idempotency_key: Option<&str>,
+        deadline: Instant,
+    ) -> Result<u64, QueueError> {
+        let number = |key: &str| {
+            let digest = Digest::of(key.as_bytes());
+            digest.0.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk))
+        };
+        let attempt = idempotency_key.map_or_else(|| self.replicas.draw(), number);
         let request = || Request::Redrive { key: key.to_owned(), attempt };
         match within(deadline, self.replicas.ask(request, deadline)).await? {
             Response::Redriven { position } => Ok(position),

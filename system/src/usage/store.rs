@@ -76,7 +76,8 @@ impl Store {
         let damage = has_record(&bytes[end..]).then(|| {
             format!("`{PATH}` is damaged at byte {end}: what follows is to be had from the other owners")
         });
-        if damage.is_some() && fs::exists(WHOLE).await {
+        // A last record that rotted looks like a torn end, and may have been kept for others.
+        if end < bytes.len() && fs::exists(WHOLE).await {
             fs::remove_file(WHOLE).await?;
             fs::sync_dir(DIRECTORY).await?;
         }
