@@ -1,7 +1,9 @@
 //! What the steps of conversions take on this machine, beside what the model says: `cargo run --release -p hogwash-system
 //! --example codec`. Each case is converted over and over, and of each step the shortest time counts, which is what it takes
-//! where nothing disturbs it.
+//! where nothing disturbs it. With `-- --record` what was measured is written down for the test of the model,
+//! `system/tests/resize/calibration.rs`, which then needs no clock.
 #![expect(
+    clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::expect_used,
     clippy::print_stdout,
@@ -17,11 +19,20 @@ use std::time::{Duration, Instant};
 #[path = "../tests/resize/corpus.rs"]
 mod corpus;
 
+/// As in the binary: the system's own gives large buffers back each time, and asks for them again page by page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Each case takes so long at least, and so many turns.
 const TURNS_MIN: u32 = 20;
-const TIME_MIN: Duration = Duration::from_millis(50);
+const TIME_MIN: Duration = Duration::from_millis(200);
+
+/// What was measured, for the test that holds the model to it.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/resize/corpus/costs.txt");
 
 fn main() {
+    let record = std::env::args().skip(1).any(|argument| argument == "--record");
+    let mut recorded = String::from("# ns of one core: decode, resample, encode\n");
     println!(
         "{:<44} {:>28} {:>28} {:>7} {:>16} {:>7}",
         "ns: decode, resample, encode; bytes", "measured", "model", "error", "real, model", "error"
@@ -47,6 +58,10 @@ fn main() {
             error * 100.0,
             off * 100.0
         );
+        recorded += &format!("{} {}\n", case.name, text(measured));
+    }
+    if record {
+        std::fs::write(RECORD, recorded).expect("the corpus can be written to");
     }
 }
 

@@ -11,6 +11,7 @@
 mod codec;
 mod contain;
 mod converter;
+mod cost;
 mod error;
 mod header;
 mod limits;
@@ -22,8 +23,9 @@ mod sample;
 
 pub use contain::panic_is_contained;
 pub use converter::{Codec, Converter};
+pub use cost::{StepCosts, estimated_cost, estimated_steps};
 pub use error::ResizeError;
-pub use header::{Coding, Header, InputFormat, StepCosts, estimated_cost, estimated_steps, inspect};
+pub use header::{Coding, Header, InputFormat, inspect};
 pub use limits::Limits;
 pub use request::{Fit, Geometry, OutputFormat, Rectangle, Request};
 pub use sample::{SampleKind, sample_image};

@@ -1,8 +1,7 @@
 //! What a picture may cost, held against its header before a decoder sees it.
 use std::time::Duration;
 
-use super::header::estimated_decode;
-use super::{Geometry, Header, ResizeError};
+use super::{Coding, Geometry, Header, ResizeError};
 
 /// The largest side any decoder or encoder here is asked to handle.
 pub(super) const SIDE_PX_MAX: u32 = 8192;
@@ -20,8 +19,8 @@ pub struct Limits {
     pub decoded_bytes_max: u64,
     /// All that is held at once, in bytes: the decoded picture, the decoder's own buffers, what resizing needs between.
     pub working_bytes_max: u64,
-    /// What decoding is estimated to take of one core. An estimate from the header, never a measurement: the same
-    /// picture is refused or accepted everywhere and every time.
+    /// What decoding may take of one slow core. An estimate from the header, never a measurement: the same picture is
+    /// refused or accepted everywhere and every time.
     pub decode_estimate_max: Duration,
 }
 
@@ -52,7 +51,7 @@ impl Limits {
         // Tiles and frames that hang over the edge are decoded as well; twice the picture is more than any honest file has.
         check(header.coded_px, self.pixels_max.saturating_mul(2), "pixels in its tiles or frames")?;
         check(header.working_bytes, self.working_bytes_max, "bytes of memory to decode")?;
-        let estimate = estimated_decode(header);
+        let estimate = slow_decode(header);
         check(millis(estimate), millis(self.decode_estimate_max), "ms to decode (estimated)")
     }
 
@@ -66,6 +65,24 @@ impl Limits {
         )?;
         check(u64::from(width) * u64::from(height), self.pixels_max, "pixels in the result")
     }
+}
+
+/// What decoding takes of a slow core: about twice what [`estimated_cost`](super::estimated_cost) has, and more for what
+/// a header may promise without keeping it.
+fn slow_decode(header: &Header) -> Duration {
+    let scans = u64::from(header.scans);
+    let ns_per_px = match header.coding {
+        // As often as there may be scans, whether the file needs them or not.
+        Coding::JpegBaseline => 6 * scans,
+        Coding::JpegProgressive => 15 + scans / 2,
+        Coding::Png => 12,
+        Coding::WebpLossy => 37,
+        Coding::WebpLossless => 34,
+        Coding::Gif => 6,
+        Coding::Bmp => 16,
+        Coding::Tiff => 8,
+    };
+    Duration::from_nanos(header.coded_px.saturating_mul(ns_per_px))
 }
 
 fn millis(duration: Duration) -> u64 {

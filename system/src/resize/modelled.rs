@@ -8,7 +8,7 @@
 //! What it leaves out: a picture that is broken behind its header is taken for whole, and one that its metadata turns is
 //! taken as it lies.
 
-use super::header::output_size;
+use super::cost::output_size;
 use super::{Limits, Output, Request, ResizeError, inspect};
 
 /// As [`resize`](super::resize): the same refusals as far as a header tells, an output of about the same size.

@@ -3,13 +3,17 @@
 use crate::corpus::cases;
 use bytes::Bytes;
 use hogwash_system::resize::{
-    Codec, Converter, Limits, OutputFormat, Request, ResizeError, SampleKind, resize, sample_image,
+    Codec, Converter, Limits, OutputFormat, Request, ResizeError, SampleKind, estimated_cost, inspect,
+    resize, sample_image,
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// How far the model's size may be from what it is; of lossless WebP, whose size is the picture's more than the format's, farther.
 const SIZE_PERCENT: u64 = 15;
 const WEBP_PERCENT: u64 = 18;
+/// How far the model's cost may be from what was measured.
+const COST_PERCENT: u64 = 25;
 
 fn modelled() -> Converter {
     Converter::new(Codec::Modelled, Limits::default())
@@ -35,6 +39,33 @@ fn modelled_outputs_have_the_sizes_of_real_ones_within_fifteen_percent() {
                 model.bytes.len(),
                 real.bytes.len()
             ));
+        }
+    }
+    assert!(far.is_empty(), "{far:#?}");
+}
+
+/// What the example `codec` measured. A clock has no place in a test, so what it said is kept beside the pictures.
+const MEASURED: &str = include_str!("corpus/costs.txt");
+
+#[test]
+fn modelled_costs_are_within_a_quarter_of_measured_ones() {
+    let measured: BTreeMap<&str, u64> = MEASURED
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (name, steps_ns) = line.split_once(' ').unwrap();
+            (name, steps_ns.split(' ').map(|step_ns| step_ns.parse::<u64>().unwrap()).sum())
+        })
+        .collect();
+    let cases = cases();
+    assert_eq!(measured.len(), cases.len(), "to be measured again: the example `codec` with `--record`");
+    let mut far = Vec::new();
+    for case in cases {
+        let real_ns = measured[case.name.as_str()];
+        let model = estimated_cost(&inspect(&case.input).unwrap(), &case.request);
+        let model_ns = u64::try_from(model.as_nanos()).unwrap();
+        if percent(model_ns, real_ns) > COST_PERCENT {
+            far.push(format!("{}: {model_ns} ns by the model, {real_ns}", case.name));
         }
     }
     assert!(far.is_empty(), "{far:#?}");
