@@ -9,5 +9,6 @@ mod http;
 mod identity;
 mod stack;
 mod tiers;
+mod tiers_and_faults;
 
 extern crate hogwash_system as system;
