@@ -498,14 +498,14 @@ fn under_steady_load_everybody_gets_the_right_answer() {
     assert_eq!(drained.len(), 1);
 }
 
-/// Asks until the answer is 200.
+/// Asks until the answer is 200. Before that there may be nothing yet, or too few nodes that have started.
 async fn until_found(path: impl Fn(u32) -> String) -> Value {
     for attempt in 0..200 {
         let answer = get(&path(attempt)).of("api-1").await;
         if answer.status() == 200 {
             return serde_json::from_slice(answer.body()).unwrap();
         }
-        assert_eq!(answer.status(), 404, "{answer:?}");
+        assert!(matches!(answer.status().as_u16(), 404 | 503), "{answer:?}");
         sleep(Duration::from_millis(100)).await;
     }
     panic!("it is never found");
