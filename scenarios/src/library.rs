@@ -27,6 +27,7 @@ macro_rules! built_in {
 
 built_in![
     "auth/data-plane-outage",
+    "auth/forgotten-revocation",
     "auth/newcomers",
     "auth/revoked-during-cut",
     "clock/azure-leap-day-2012",
@@ -55,6 +56,7 @@ built_in![
     "operator/aws-s3-2017",
     "operator/joyent-2014",
     "operator/short-memory",
+    "operator/small-workers",
     "operator/unisuper-2024",
     "poison/arpanet-1980",
     "poison/cured-by-roll-back",
@@ -85,10 +87,12 @@ built_in![
     "swarm/elections",
     "swarm/everything",
     "swarm/groups",
+    "swarm/last-copy",
     "swarm/partitions",
     "swarm/power",
     "swarm/releases",
     "swarm/slow-links",
+    "swarm/workers",
 ];
 
 /// The scenario called `name`: a built-in one, or the file at that path where it ends in `.toml`.

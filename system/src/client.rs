@@ -73,6 +73,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "mixed",
         kind: SettingKind::Choice(&["mixed", "pictures"]),
     },
+    Setting {
+        name: "client.pictures",
+        why: "how many different pictures of each of two formats all clients have together",
+        default: "12",
+        kind: SettingKind::Number { least: 1, most: 1_000_000 },
+    },
 ];
 
 /// One user.
@@ -84,6 +90,7 @@ struct User {
     attempts: u64,
     budget: Budget,
     kind: Kind,
+    pictures: u64,
     /// Its account, where the service wants to know whose a request is.
     holder: Option<Holder>,
     /// When it has it revoked.
@@ -164,6 +171,7 @@ impl User {
                 "pictures" => Kind::Plain,
                 _ => Kind::Ordinary,
             },
+            pictures: deployment.number("client.pictures"),
             http: if deployment.flag("client.keeps-connections") {
                 HttpClient::default()
             } else {
@@ -204,7 +212,7 @@ impl User {
 
     async fn operate(&self, operation: Operation) {
         let (id, mut chance) = (operation.id, operation.chance());
-        let wish = Wish::draw(&mut chance, self.kind);
+        let wish = Wish::draw(&mut chance, self.kind, self.pictures);
         let expected = wish.expected(&self.converter);
         sim::node::record(Fact::Expect { id, output: expected.map(|bytes| Digest::of(&bytes)) });
         let deadline = Instant::now() + self.deadline;

@@ -241,14 +241,14 @@ impl Stack for ImageStack {
 }
 
 /// Whether the accounts, if there are any, are settled and billed, and were all read: what the last reading says must be
-/// exact. Who keeps copies then says which.
+/// exact. Who keeps copies says which before that: whoever reads mends what it finds.
 async fn are_read(deployment: &Arc<Deployment>, deadline: Instant) -> bool {
     if deployment.of_role(usage::ROLE).next().is_none() {
         return true;
     }
     let reader = UsageReader::new(deployment);
     let Ok(Some(settled)) = reader.settled(deadline).await else { return false };
-    if !billing::read_bills(deployment, settled.last_ended_ns).await {
+    if !billing::read_bills(deployment, settled.last_ended_ns).await || reader.tell(deadline).await.is_err() {
         return false;
     }
     let accounts: Vec<u32> = settled.accounts.into_iter().collect();
@@ -257,6 +257,5 @@ async fn are_read(deployment: &Arc<Deployment>, deadline: Instant) -> bool {
             return false;
         }
     }
-    // Last, since it makes the history longer with every try.
-    reader.tell(deadline).await.is_ok() && archive::tell(deployment).await
+    archive::tell(deployment).await
 }

@@ -4,10 +4,10 @@ use crate::poison::poisoned;
 use crate::resize::{Converter, Request, SampleKind, sample_image};
 use bytes::Bytes;
 use sim::rng::Stream;
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-/// Pictures that users have, of each kind, and what they want of them: few, so that conversions can be remembered.
-const PICTURES: u64 = 12;
+/// What users want of their pictures: little, so that conversions can be remembered.
 const WANTED: [&str; 5] =
     ["w=16", "w=48&fmt=jpeg", "w=24&h=24&fit=cover", "h=30&fmt=png", "w=80&h=80&fit=scale-down&q=60"];
 /// What makes no sense.
@@ -39,10 +39,11 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    pub(super) fn draw(chance: &mut Stream, kind_of_user: Kind) -> Self {
+    /// What a user of this kind wants next. There are so many `pictures` of each format.
+    pub(super) fn draw(chance: &mut Stream, kind_of_user: Kind, pictures: u64) -> Self {
         // All is drawn at all times, so that one choice moves no other.
         let kind = if chance.below(0..2) == 0 { SampleKind::Jpeg } else { SampleKind::Png };
-        let number = chance.below(0..PICTURES);
+        let number = chance.below(0..pictures);
         let wanted = chance.pick(&WANTED).expect("there are wishes");
         let senseless = chance.pick(&NONSENSE).expect("there is nonsense");
         let garbage = chance.below(0..GARBAGE_ONE_IN) == 0;
@@ -70,14 +71,10 @@ impl Wish {
 /// A user's picture, made once a process: it is a pure function of its arguments, so that a static which survives a
 /// world cannot tell one world of another.
 fn picture(kind: SampleKind, number: u64) -> Bytes {
-    static MADE: OnceLock<Vec<[Bytes; 2]>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        (0..PICTURES)
-            .map(|number| [SampleKind::Jpeg, SampleKind::Png].map(|kind| sample_image(kind, number)))
-            .collect()
-    });
-    let place = usize::try_from(number).expect("a small number");
-    made[place][usize::from(kind == SampleKind::Png)].clone()
+    static MADE: Mutex<BTreeMap<(bool, u64), Bytes>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = (kind == SampleKind::Png, number);
+    made.entry(name).or_insert_with(|| sample_image(kind, number)).clone()
 }
 
 /// What a broken or hostile user sends: a picture cut short or overwritten in places, one that declares more pixels than
@@ -117,7 +114,7 @@ mod tests {
     fn most_wishes_have_a_picture_for_an_answer_and_some_have_none() {
         let converter = Converter::default();
         let wishes =
-            (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0"), Kind::Ordinary));
+            (0..2000).map(|number| Wish::draw(&mut Stream::named(number, "client-0/0"), Kind::Ordinary, 12));
         let refused = wishes.filter(|wish| wish.expected(&converter).is_none()).count();
         assert!((40..160).contains(&refused), "{refused} of 2000");
     }
