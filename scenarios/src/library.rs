@@ -92,6 +92,7 @@ built_in![
     "swarm/power",
     "swarm/releases",
     "swarm/slow-links",
+    "swarm/votes",
     "swarm/workers",
 ];
 
