@@ -108,7 +108,8 @@ impl Agreement {
         let Some((since, votes, said)) = place else { return };
         if !votes && slot.is_none_or(|slot| slot > since) {
             let (name, word) = (self.names.name(event.node), event.fact.word());
-            let message = format!("{name} has no vote above slot {since}, as it said itself, and yet there is: {word}");
+            let message =
+                format!("{name} has no vote above slot {since}, as it said itself, and yet there is: {word}");
             let members = self.groups.get(&group).and_then(|state| state.members.get(&since));
             let replicas = members.map(|(voters, _)| voters.iter().copied().collect()).unwrap_or_default();
             let earlier = said.event(Fact::Members { group, since, replicas });

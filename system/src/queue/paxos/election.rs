@@ -149,7 +149,8 @@ impl Paxos {
             keep_highest(&mut reported, *slot, entry.clone());
         }
         let last = reported.last_key_value().map_or(chosen, |(slot, _)| chosen.max(*slot));
-        let is_change = |slot: &Slot| reported.get(slot).is_some_and(|entry| Change::of(&entry.value).is_some());
+        let is_change =
+            |slot: &Slot| reported.get(slot).is_some_and(|entry| Change::of(&entry.value).is_some());
         let last = (chosen + 1..=last).find(is_change).unwrap_or(last);
         sim::sometimes!(last > chosen, "a new leader proposes again what may have been chosen before it");
         self.role = Role::Leading(Leading::new(&self.config, ballot, chosen + 1, last, now_ns));

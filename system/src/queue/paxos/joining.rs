@@ -98,7 +98,9 @@ impl Paxos {
     pub(super) fn take_part_if_known(&mut self, now_ns: u64) {
         let Some(joining) = &self.joining else { return };
         let answers = || joining.answers.values();
-        if !self.members.has(self.config.me) || !self.voting_peers().all(|peer| joining.answers.contains_key(&peer)) {
+        if !self.members.has(self.config.me)
+            || !self.voting_peers().all(|peer| joining.answers.contains_key(&peer))
+        {
             return;
         }
         let last = answers().map(|standing| standing.last).max().unwrap_or(0);

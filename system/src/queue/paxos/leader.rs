@@ -1,7 +1,10 @@
 //! Phase 2, reads, and noticing that the majority is gone.
 
 use super::votes::Votes;
-use super::{Action, Ballot, Change, Config, Held, Members, Message, OPEN_SLOTS_MAX, Paxos, Record, Replica, Role, Slot};
+use super::{
+    Action, Ballot, Change, Config, Held, Members, Message, OPEN_SLOTS_MAX, Paxos, Record, Replica, Role,
+    Slot,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 

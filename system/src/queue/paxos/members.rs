@@ -190,7 +190,6 @@ impl Paxos {
             Role::Leading(_) if own => {
                 self.go_on_leading(now_ns, &before);
                 if !is_member {
-                    sim::sometimes!("a leader is removed");
                     self.follow(now_ns);
                 }
             }
@@ -202,7 +201,6 @@ impl Paxos {
                 }
             }
             Role::Preparing(_) if is_member => {
-                sim::sometimes!("a candidate learns of other members");
                 self.ask_promises(now_ns, |peer| !before.has(peer));
             }
             Role::Preparing(_) | Role::Asking(_) if !is_member => self.follow(now_ns),

@@ -24,7 +24,15 @@ struct Disk {
 fn config(me: Replica, replicas: u32, spares: u32) -> Config {
     let election_timeout_ns = TIMEOUT_NS;
     let replace_after_ns = 4 * TIMEOUT_NS;
-    Config { me, replicas, spares, replace_after_ns, election_timeout_ns, own_write_first: false, steps_down: true }
+    Config {
+        me,
+        replicas,
+        spares,
+        replace_after_ns,
+        election_timeout_ns,
+        own_write_first: false,
+        steps_down: true,
+    }
 }
 
 struct Node {
@@ -103,8 +111,14 @@ impl Cluster {
 
     fn with_spares(seed: u64, replicas: u32, spares: u32) -> Self {
         let disk = Disk::default();
-        let node =
-            || Node { paxos: None, disk: disk.clone(), next_record: 1, applied: 0, members: None, ahead_ns: 0 };
+        let node = || Node {
+            paxos: None,
+            disk: disk.clone(),
+            next_record: 1,
+            applied: 0,
+            members: None,
+            ahead_ns: 0,
+        };
         let nodes = (0..replicas).map(|_| node()).collect();
         let mut cluster = Self {
             chance: Stream::named(seed, "cluster"),
@@ -240,7 +254,11 @@ impl Cluster {
         let Some(paxos) = &mut node.paxos else { return };
         let slot = self.chance.below(node.disk.snapshot..paxos.chosen() + 1);
         // A snapshot holds who votes after it: all slots, where that has changed since.
-        let slot = if node.members.as_ref().is_some_and(|members| members.since() > slot) { node.applied } else { slot };
+        let slot = if node.members.as_ref().is_some_and(|members| members.since() > slot) {
+            node.applied
+        } else {
+            slot
+        };
         node.disk.snapshot = slot.max(node.disk.snapshot);
         node.disk.members = node.members.clone();
         paxos.compact(slot.max(paxos.compacted()));
@@ -276,7 +294,10 @@ impl Cluster {
                 Action::Promised(ballot) => self.promised[index] = self.promised[index].max(ballot),
                 Action::Accepted { slot, ballot, .. } => {
                     assert!(ballot >= self.promised[index], "a promise was forgotten");
-                    assert!(node.members.as_ref().is_none_or(|members| members.has(me)), "{me} does not vote");
+                    assert!(
+                        node.members.as_ref().is_none_or(|members| members.has(me)),
+                        "{me} does not vote"
+                    );
                     self.accepted.entry((slot, ballot)).or_default().insert(me);
                 }
                 Action::Reconfigure(members) => self.reconfigure(index, members),

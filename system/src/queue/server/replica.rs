@@ -8,7 +8,9 @@ use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
 use crate::queue::lease_name;
 use crate::queue::log::Snapshot;
-use crate::queue::paxos::{Action, Change, Members, Message, Paxos, ReadKind, Record, Replica as Place, Slot};
+use crate::queue::paxos::{
+    Action, Change, Members, Message, Paxos, ReadKind, Record, Replica as Place, Slot,
+};
 use crate::queue::protocol::{Request, Response};
 use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
 use crate::rpc::Incoming;

@@ -15,7 +15,8 @@ impl Cluster {
         let known = self.groups.entry(members.since()).or_insert(members.clone());
         assert_eq!(*known, members, "two groups from slot {} on", members.since());
         let Some(before) = before else { return };
-        let differ = (0..REPLICAS_MAX).filter(|replica| before.has(*replica) != members.has(*replica)).count();
+        let differ =
+            (0..REPLICAS_MAX).filter(|replica| before.has(*replica) != members.has(*replica)).count();
         assert!(differ <= 1, "{before:?} became {members:?} at once");
     }
 
@@ -36,7 +37,10 @@ impl Cluster {
         let mut records = self.nodes.iter().flat_map(|node| &node.disk.records);
         let kept = records
             .any(|(_, record)| matches!(record, Record::Accept { slot, value, .. } if *slot > since && adds(value)));
-        kept || self.flying.iter().any(|(_, _, said)| matches!(said, Message::Accept { value, .. } if adds(value)))
+        kept || self
+            .flying
+            .iter()
+            .any(|(_, _, said)| matches!(said, Message::Accept { value, .. } if adds(value)))
     }
 
     /// Nobody believes any more what the replica said before it lost its disk: that a leader adds it in the moment in which it
@@ -298,7 +302,11 @@ fn a_leader_that_learns_of_a_change_from_others_leads_no_more() {
     let values = vec![Change::Add { replica: 3, nonce: None }.value()];
     let now_ns = cluster.now_ns;
     let paxos = cluster.paxos(leader);
-    paxos.message(now_ns, u32::try_from((leader + 1) % 3).unwrap(), Message::Learn { first: next, values, chosen: next });
+    paxos.message(
+        now_ns,
+        u32::try_from((leader + 1) % 3).unwrap(),
+        Message::Learn { first: next, values, chosen: next },
+    );
     assert!(paxos.members().has(3));
     assert!(!paxos.leads());
 }
