@@ -91,10 +91,9 @@ impl Agreement {
             return;
         }
         let (before, after) = (state.members.range(..since).next_back(), state.members.range(since..).next());
-        let neighbours = before.into_iter().chain(after);
-        let leap = neighbours.map(|(slot, (other, said))| (slot, other, said));
-        let leap = leap.filter(|(_, other, _)| other.symmetric_difference(&voters).count() > 1).next();
-        let leap = leap.map(|(slot, other, said)| fact(*slot, other, said));
+        let mut neighbours = before.into_iter().chain(after);
+        let leap = neighbours.find(|(_, (other, _))| other.symmetric_difference(&voters).count() > 1);
+        let leap = leap.map(|(slot, (other, said))| fact(*slot, other, said));
         state.members.insert(since, (voters, Said::of(event)));
         if let Some(other) = leap {
             let message = format!("who votes changed by more than one replica at slot {since}");

@@ -43,7 +43,7 @@ impl Joining {
     }
 
     /// The number, where it must be put on disk yet.
-    pub(super) fn to_keep(&mut self) -> Option<u64> {
+    pub(super) fn take_unkept(&mut self) -> Option<u64> {
         (!std::mem::replace(&mut self.is_kept, true)).then_some(self.nonce)
     }
 }

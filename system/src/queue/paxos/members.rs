@@ -260,7 +260,7 @@ impl Paxos {
             return;
         }
         let nonce = self.joining.as_ref().map(Joining::nonce);
-        if let Some(nonce) = self.joining.as_mut().and_then(Joining::to_keep) {
+        if let Some(nonce) = self.joining.as_mut().and_then(Joining::take_unkept) {
             self.persist(now_ns, Record::Draw { nonce });
         }
         let listen = Message::Listen { ballot, chosen: self.chosen, nonce };
