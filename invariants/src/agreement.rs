@@ -5,13 +5,14 @@ use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
 use sim::history::{Digest, Event, Fact, NodeIndex};
 use sim::plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One value a slot, chosen by a majority, for ever.
 pub const LAW: Law = Law {
     name: "agreement",
-    sentence: "no two replicas choose differently for one slot, a value is chosen only once a majority accepted it, a \
-               promise is kept across crashes, and a ballot has one leader and one value a slot",
+    sentence: "no two replicas choose differently for one slot, a value is chosen only once a majority of those who vote \
+               accepted it, a promise is kept across crashes, a ballot has one leader and one value a slot, and who votes \
+               changes by one at a time",
     needs: "a replica that learns that a value is chosen",
     survives: &[Bound::MinorityOfDisks(Keepers::Replicas)],
     make: |plan| Box::new(Agreement::new(plan)),
@@ -27,7 +28,7 @@ const RECENT_BALLOTS: usize = 1024;
 /// What is chosen stays chosen: that a minority of disks may be lost after it is what [`Law::survives`] says.
 struct Agreement {
     names: Names,
-    /// How many replicas there are where each node is one: all nodes of its role.
+    /// How many replicas there are where each node is one: all nodes of its role, unless they say who votes.
     replicas: Vec<usize>,
     groups: BTreeMap<u32, Group>,
     violations: Violations,
@@ -43,6 +44,10 @@ struct Group {
     /// Whether leaders say so at all: then nothing may be accepted in a ballot that nobody leads.
     is_led: bool,
     promised: BTreeMap<NodeIndex, (u64, Said)>,
+    /// Who votes on the slots above each, and who said so first; nothing where all replicas do.
+    members: BTreeMap<u64, (BTreeSet<NodeIndex>, Said)>,
+    /// What each replica said last of who votes: from which slot on, and whether it does.
+    places: BTreeMap<NodeIndex, (u64, bool, Said)>,
 }
 
 #[derive(Default)]
@@ -69,7 +74,50 @@ impl Agreement {
         self.violations.add_all(event.at_ns, shape, None, message, lines);
     }
 
+    /// A replica says who votes: all say the same, and what follows differs by one.
+    fn members(&mut self, event: &Event, group: u32, since: u64, replicas: &[NodeIndex]) {
+        let state = self.groups.entry(group).or_default();
+        let voters: BTreeSet<_> = replicas.iter().copied().collect();
+        state.places.insert(event.node, (since, voters.contains(&event.node), Said::of(event)));
+        let fact = |since: u64, voters: &BTreeSet<NodeIndex>, said: &Said| {
+            said.event(Fact::Members { group, since, replicas: voters.iter().copied().collect() })
+        };
+        if let Some((first, said)) = state.members.get(&since) {
+            if *first != voters {
+                let earlier = fact(since, first, said);
+                let message = format!("two replicas take others for those who vote from slot {since} on");
+                self.add("members disagree", message, Some(earlier), event);
+            }
+            return;
+        }
+        let (before, after) = (state.members.range(..since).next_back(), state.members.range(since..).next());
+        let mut neighbours = before.into_iter().chain(after);
+        let leap = neighbours.find(|(_, (other, _))| other.symmetric_difference(&voters).count() > 1);
+        let leap = leap.map(|(slot, (other, said))| fact(*slot, other, said));
+        state.members.insert(since, (voters, Said::of(event)));
+        if let Some(other) = leap {
+            let message = format!("who votes changed by more than one replica at slot {since}");
+            self.add("two changes at once", message, Some(other), event);
+        }
+    }
+
+    /// A replica votes, or leads: it has a place, as far as it said itself, unless it is about a slot before it lost that.
+    fn check_place(&mut self, event: &Event, group: u32, slot: Option<u64>) {
+        let place = self.groups.get(&group).and_then(|state| state.places.get(&event.node)).copied();
+        let Some((since, votes, said)) = place else { return };
+        if !votes && slot.is_none_or(|slot| slot > since) {
+            let (name, word) = (self.names.name(event.node), event.fact.word());
+            let message =
+                format!("{name} has no vote above slot {since}, as it said itself, and yet there is: {word}");
+            let members = self.groups.get(&group).and_then(|state| state.members.get(&since));
+            let replicas = members.map(|(voters, _)| voters.iter().copied().collect()).unwrap_or_default();
+            let earlier = said.event(Fact::Members { group, since, replicas });
+            self.add("voted without a place", message, Some(earlier), event);
+        }
+    }
+
     fn lead(&mut self, event: &Event, group: u32, ballot: u64) {
+        self.check_place(event, group, None);
         let state = self.groups.entry(group).or_default();
         state.is_led = true;
         let first = *state.leaders.entry(ballot).or_insert(Said::of(event));
@@ -85,6 +133,7 @@ impl Agreement {
     }
 
     fn promise(&mut self, event: &Event, group: u32, ballot: u64) {
+        self.check_place(event, group, None);
         let state = self.groups.entry(group).or_default();
         let (promised, said) = *state.promised.entry(event.node).or_insert((ballot, Said::of(event)));
         if ballot > promised {
@@ -98,6 +147,7 @@ impl Agreement {
     }
 
     fn accept(&mut self, event: &Event, group: u32, slot: u64, ballot: u64, value: Digest) {
+        self.check_place(event, group, Some(slot));
         let state = self.groups.entry(group).or_default();
         let recent = state.recent.entry(slot).or_default();
         let (first, voters) = recent.accepted.entry(ballot).or_insert_with(|| (value, Vec::new()));
@@ -130,7 +180,6 @@ impl Agreement {
     fn choose(&mut self, event: &Event, group: u32, slot: u64, value: Digest) {
         self.chosen += 1;
         let replicas = self.replicas.get(event.node.0 as usize).copied().unwrap_or_default();
-        let majority = replicas / 2 + 1;
         let short = u16::from_le_bytes([value.0[0], value.0[1]]).max(1);
         let state = self.groups.entry(group).or_default();
         let index = usize::try_from(slot).unwrap_or(usize::MAX);
@@ -146,16 +195,20 @@ impl Agreement {
             }
         }
         let highest = state.hashes.len() as u64;
+        let voters = state.members.range(..slot).next_back().map(|(_, (voters, _))| voters);
+        let majority = voters.map_or(replicas, BTreeSet::len) / 2 + 1;
+        let votes = |said: &&Said| voters.is_none_or(|voters| voters.contains(&said.node));
         let recent = state.recent.entry(slot).or_default();
         if recent.chosen.is_none() {
             recent.chosen = Some((value, Said::of(event)));
-            let voters = recent.accepted.iter().filter(|(_, (accepted, _))| *accepted == value);
-            let most = voters.max_by_key(|(_, (_, replicas))| replicas.len());
-            let count = most.map_or(0, |(_, (_, replicas))| replicas.len());
+            let ballots = recent.accepted.iter().filter(|(_, (accepted, _))| *accepted == value);
+            let most = ballots.max_by_key(|(_, (_, all))| all.iter().filter(votes).count());
+            let count = most.map_or(0, |(_, (_, all))| all.iter().filter(votes).count());
             if count < majority && slot + RECENT_SLOTS >= highest {
                 let accept = |ballot, said: &Said| said.event(Fact::Accept { group, slot, ballot, value });
-                let most =
-                    most.iter().flat_map(|(ballot, (_, all))| all.iter().map(|said| accept(**ballot, said)));
+                let most = most.iter().flat_map(|(ballot, (_, all))| {
+                    all.iter().filter(votes).map(|said| accept(**ballot, said))
+                });
                 let most: Vec<Event> = most.collect();
                 self.without_majority(event, slot, &most, majority);
             }
@@ -199,6 +252,7 @@ impl Invariant for Agreement {
             Fact::Promise { group, ballot } => self.promise(event, group, ballot),
             Fact::Accept { group, slot, ballot, value } => self.accept(event, group, slot, ballot, value),
             Fact::Choose { group, slot, value } => self.choose(event, group, slot, value),
+            Fact::Members { group, since, ref replicas } => self.members(event, group, since, replicas),
             // Whoever loses its disk loses its promises. That it votes on all the same, or not, is for the others to show.
             Fact::DiskLoss { synced: true, .. } => {
                 for group in self.groups.values_mut() {

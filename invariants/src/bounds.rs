@@ -4,7 +4,7 @@ use sim::duration_text;
 use sim::fault::Inject;
 use sim::history::{Event, Fact, NodeIndex};
 use sim::plan::Plan;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One limit on what may happen. Past any of its bounds, a law that is broken is beyond design.
@@ -121,9 +121,40 @@ impl fmt::Display for Bound {
     }
 }
 
+/// Those of a role that vote, where that changes, and what was lost of them.
+///
+/// One that is replaced is forgiven the loss of its disk, and one that comes in is none of those that lost theirs: it has learnt
+/// before what the others know. So that what counts is how many lost theirs between two changes, and not in all.
+#[derive(Default)]
+struct Seats {
+    since: u64,
+    voters: BTreeSet<NodeIndex>,
+    lost: BTreeSet<NodeIndex>,
+    /// At each loss: who voted, and all that was lost by then and not made good.
+    losses: Vec<(BTreeSet<NodeIndex>, BTreeSet<NodeIndex>)>,
+}
+
+impl Seats {
+    fn lose(&mut self, node: NodeIndex) {
+        self.lost.insert(node);
+        self.losses.push((self.voters.clone(), self.lost.clone()));
+    }
+
+    fn change(&mut self, since: u64, replicas: &[NodeIndex]) {
+        let voters: BTreeSet<_> = replicas.iter().copied().collect();
+        if self.voters.is_empty() || since > self.since {
+            let stay = |node: &NodeIndex| voters.contains(node) == self.voters.contains(node);
+            self.lost.retain(stay);
+            (self.since, self.voters) = (since, voters);
+        }
+    }
+}
+
 /// What really happened to the nodes of one run, as far as bounds ask.
 pub(crate) struct Damage {
     plan: Plan,
+    /// By role, where some of its nodes vote and others do not.
+    seats: BTreeMap<String, Seats>,
     /// By node, a bit for each kind of keeper that it is.
     keeps: Vec<u8>,
     disks_lost: BTreeSet<NodeIndex>,
@@ -135,6 +166,7 @@ impl Damage {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             plan: plan.clone(),
+            seats: BTreeMap::new(),
             keeps: vec![0; plan.nodes.len()],
             disks_lost: BTreeSet::new(),
             faults: BTreeSet::new(),
@@ -143,7 +175,17 @@ impl Damage {
 
     pub(crate) fn observe(&mut self, event: &Event) {
         match &event.fact {
-            Fact::DiskLoss { synced: true, .. } => drop(self.disks_lost.insert(event.node)),
+            Fact::DiskLoss { synced: true, .. } => {
+                self.disks_lost.insert(event.node);
+                if let Some(seats) = self.role_of(event.node).and_then(|role| self.seats.get_mut(&role)) {
+                    seats.lose(event.node);
+                }
+            }
+            Fact::Members { since, replicas, .. } => {
+                if let Some(role) = self.role_of(event.node) {
+                    self.seats.entry(role).or_default().change(*since, replicas);
+                }
+            }
             Fact::FaultStart { fault, .. } => drop(self.faults.insert(*fault as usize)),
             fact => {
                 let Some(keeps) = self.keeps.get_mut(event.node.0 as usize) else { return };
@@ -197,12 +239,35 @@ impl Damage {
         (length_ns > ns_max).then(|| format!("{nodes} {what} for {}", duration_text::readable(length_ns)))
     }
 
+    fn role_of(&self, node: NodeIndex) -> Option<String> {
+        self.plan.nodes.get(node.0 as usize).map(|node| node.role.clone())
+    }
+
+    /// Of those who vote. What the queue keeps besides its order, those keep too that do not vote.
+    fn seats_past(
+        &self,
+        keepers: Keepers,
+        seats: &Seats,
+        is_past: impl Fn(usize, usize) -> bool,
+    ) -> Option<String> {
+        seats.losses.iter().find_map(|(voters, lost)| {
+            let counts = |node: &&NodeIndex| keepers != Keepers::Replicas || voters.contains(node);
+            let lost: Vec<_> = lost.iter().filter(counts).map(|node| node.0 as usize).collect();
+            let names: Vec<_> = lost.iter().map(|index| self.plan.nodes[*index].name.as_str()).collect();
+            let past = !lost.is_empty() && is_past(lost.len(), voters.len());
+            past.then(|| format!("{} lost what was synced while {} voted", names.join(" and "), voters.len()))
+        })
+    }
+
     fn disks_past(&self, keepers: Keepers, is_past: impl Fn(usize, usize) -> bool) -> Option<String> {
         let bit = 1 << keepers.index();
         let speaks = |index: &usize| self.keeps[*index] & bit != 0;
         let role = |index: usize| self.plan.nodes[index].role.as_str();
         let roles: BTreeSet<_> = (0..self.keeps.len()).filter(speaks).map(role).collect();
         roles.into_iter().find_map(|one| {
+            if let Some(seats) = self.seats.get(one) {
+                return self.seats_past(keepers, seats, &is_past);
+            }
             let nodes: Vec<_> = (0..self.keeps.len()).filter(|index| role(*index) == one).collect();
             let is_lost = |index: &&usize| self.disks_lost.iter().any(|lost| lost.0 as usize == **index);
             let lost: Vec<_> =

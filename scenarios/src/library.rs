@@ -69,6 +69,8 @@ built_in![
     "power/google-europe-west1-2015",
     "power/google-paris-2023",
     "power/inrush",
+    "queue/change-under-fire",
+    "queue/replace-replica",
     "release/appnexus-2013",
     "release/ariane-1996",
     "release/cold-start",

@@ -55,25 +55,30 @@ pub enum Response {
 #[derive(Clone)]
 pub struct Blobs {
     replicas: Vec<Remote<Request, Response>>,
+    /// How many keep a blob before it counts as kept: as many as are a majority of the replicas that vote. Any will do, since
+    /// whoever looks for a blob asks all; spares too, for they know from the order what is needed, as the others do.
+    copies: usize,
 }
 
 impl Blobs {
     /// The blobs of the queue of `deployment`.
     pub fn new(deployment: &Deployment) -> Self {
         let nodes = deployment.of_role("queue");
-        Self { replicas: nodes.map(|node| Remote::new(&node.name, BLOBS_PORT, PATIENCE)).collect() }
+        let replicas: Vec<_> = nodes.map(|node| Remote::new(&node.name, BLOBS_PORT, PATIENCE)).collect();
+        let spares = usize::try_from(deployment.number("queue.spares")).unwrap_or(usize::MAX);
+        let copies = replicas.len().saturating_sub(spares) / 2 + 1;
+        Self { replicas, copies }
     }
 
-    /// Stores a blob on a majority, durably.
+    /// Stores a blob on as many replicas as are a majority of those that vote, durably.
     ///
     /// # Errors
-    /// Where no majority answers.
+    /// Where too few answer.
     pub async fn put(&self, bytes: Bytes, deadline: Instant) -> Result<BlobRef, RpcError> {
         let digest = Digest::of(&bytes);
-        let majority = self.replicas.len() / 2 + 1;
         let request = Request::Put(digest);
         let stored =
-            rpc::ask_all(&self.replicas, &request, &bytes, deadline, majority, |answer| match answer {
+            rpc::ask_all(&self.replicas, &request, &bytes, deadline, self.copies, |answer| match answer {
                 Response::Stored(as_of) => Ok(as_of),
                 _ => Err(RpcError::Unreachable("a replica refused a blob".to_owned())),
             });

@@ -1,4 +1,4 @@
-//! The durable queue: first in, first out, kept by 2f+1 replicas, of which f may fail.
+//! The durable queue: first in, first out, kept by 2f+1 replicas, of which f may fail; where there are spares, f at a time.
 
 pub mod client;
 pub mod log;
@@ -37,6 +37,18 @@ pub const SETTINGS: &[Setting] = &[
         name: "queue.election-timeout",
         why: "how long replicas wait for their leader before they elect another",
         default: "1s",
+        kind: SettingKind::Duration,
+    },
+    Setting {
+        name: "queue.spares",
+        why: "how many of the queue's nodes, the last, do not vote until they take the place of one that is gone",
+        default: "0",
+        kind: SettingKind::Number { least: 0, most: 60 },
+    },
+    Setting {
+        name: "queue.replace-after",
+        why: "how long the leader does not hear a replica before it gives its place to a spare, where there is one",
+        default: "30s",
         kind: SettingKind::Duration,
     },
     Setting {

@@ -266,6 +266,16 @@ facts! {
         value: Digest
     }
 
+    /// A replica learnt who votes, or starts with what it knows of that. Where nobody says so, all nodes of its role vote.
+    Members = 44 "members" {
+        /// The group of replicas.
+        group: u32,
+        /// They vote on the slots above this one, which holds the change that made it so.
+        since: u64,
+        /// Those who vote.
+        replicas: Vec<NodeIndex>
+    }
+
     /// Work was done, or something used, that a customer's account must show. Whoever repeats it says the same again.
     Use = 50 "use" {
         /// What keeps the account, and in which unit, such as `cpu-ns` or `bytes`.

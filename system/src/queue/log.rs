@@ -4,7 +4,7 @@
 //! /queue/log/0000000000000001.log     segments: batches of records, each written and synced as one
 //! /queue/snapshots/0000000000004711.snapshot   the state after so many slots; only the latest is kept
 //! ```
-//! A segment begins with the highest promise, so that those before it can go once a snapshot covers their slots. What
+//! A segment begins with the highest promise, and what a replica without one has drawn, so that those before it can go once a snapshot covers their slots. What
 //! was being written when the power went is cut off. What had been durable and is not whole any more is reported: a
 //! replica that goes on without it could break its promises, so it must not vote.
 
@@ -62,7 +62,22 @@ pub struct Log {
     end: u64,
     /// How much of the open segment is durable.
     synced: u64,
+    memory: Memory,
+}
+
+/// What the first segment must say, whatever was said in those that are gone.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
     promised: Ballot,
+    /// What a replica has drawn that remembers no promise.
+    nonce: Option<u64>,
+}
+
+impl Memory {
+    fn records(self) -> Vec<Record> {
+        let draw = self.nonce.filter(|_| self.promised == Ballot::NONE).map(|nonce| Record::Draw { nonce });
+        [Record::Promise { ballot: self.promised }].into_iter().chain(draw).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,14 +121,13 @@ impl Log {
         if let Some(gap) = durable.gap() {
             return Err(LogError::Hole(format!("slot {gap} was chosen and is not there")));
         }
+        let memory = Memory { promised: durable.promised, nonce: durable.nonce };
         let log = match open {
-            Some(end) if end >= HEAD_BYTES as u64 => {
-                Self::resume(durability, segments, end, durable.promised).await?
-            }
+            Some(end) if end >= HEAD_BYTES as u64 => Self::resume(durability, segments, end, memory).await?,
             // No segment, or one that never got its head.
             _ => {
                 let number = segments.pop_back().map_or(1, |segment| segment.number);
-                Self::begin(durability, segments, number, durable.promised).await?
+                Self::begin(durability, segments, number, memory).await?
             }
         };
         Ok(log)
@@ -124,7 +138,7 @@ impl Log {
         durability: Durability,
         segments: VecDeque<Segment>,
         end: u64,
-        promised: Ballot,
+        memory: Memory,
     ) -> io::Result<Self> {
         let number = segments.back().expect("it has a last segment").number;
         let file = fs::OpenOptions::new().read(true).write(true).open(&path_of(number)).await?;
@@ -132,14 +146,14 @@ impl Log {
             file.set_len(end).await?;
         }
         if durability == Durability::Memory {
-            return Ok(Self { durability, segments, file, end, synced: 0, promised });
+            return Ok(Self { durability, segments, file, end, synced: 0, memory });
         }
         // What was read may have been in the cache only; and after a sync that failed, no sync but that of a new write would
         // bring it to the medium (Rebello et al. 2020, "Can applications recover from fsync failures?").
         let bytes = file.read_at(0, usize::try_from(end).unwrap_or(usize::MAX)).await?;
         file.write_at(0, bytes).await?;
         file.sync_data().await?;
-        Ok(Self { durability, segments, file, end, synced: end, promised })
+        Ok(Self { durability, segments, file, end, synced: end, memory })
     }
 
     /// Makes segment `number` and opens it.
@@ -147,14 +161,14 @@ impl Log {
         durability: Durability,
         mut segments: VecDeque<Segment>,
         number: u64,
-        promised: Ballot,
+        memory: Memory,
     ) -> io::Result<Self> {
         let options = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true);
         let file = options.open(&path_of(number)).await?;
         file.write_at(0, segment::head(number, durability == Durability::Disk)).await?;
         segments.push_back(Segment { number, last: 0 });
-        let mut log = Self { durability, segments, file, end: HEAD_BYTES as u64, synced: 0, promised };
-        log.write(&[Record::Promise { ballot: promised }]).await?;
+        let mut log = Self { durability, segments, file, end: HEAD_BYTES as u64, synced: 0, memory };
+        log.write(&memory.records()).await?;
         if durability == Durability::Disk {
             fs::sync_dir(DIRECTORY).await?;
         }
@@ -170,7 +184,7 @@ impl Log {
         if self.end >= SEGMENT_BYTES {
             let segments = std::mem::take(&mut self.segments);
             let number = segments.back().expect("it has a last segment").number + 1;
-            *self = Self::begin(self.durability, segments, number, self.promised).await?;
+            *self = Self::begin(self.durability, segments, number, self.memory).await?;
         }
         Ok(())
     }
@@ -197,8 +211,12 @@ impl Log {
         let segment = self.segments.back_mut().expect("it has a last segment");
         for record in records {
             segment.last = segment.last.max(last_slot(record));
-            if let Record::Promise { ballot } | Record::Accept { ballot, .. } = record {
-                self.promised = self.promised.max(*ballot);
+            match record {
+                Record::Promise { ballot } | Record::Accept { ballot, .. } => {
+                    self.memory.promised = self.memory.promised.max(*ballot);
+                }
+                Record::Draw { nonce } => self.memory.nonce = Some(*nonce),
+                Record::Learn { .. } => {}
             }
         }
         let batch = segment::batch(segment.number, self.end, self.synced, records);
@@ -218,7 +236,7 @@ impl Log {
 /// The highest slot that `record` is about.
 fn last_slot(record: &Record) -> Slot {
     match record {
-        Record::Promise { .. } => 0,
+        Record::Promise { .. } | Record::Draw { .. } => 0,
         Record::Accept { slot, .. } => *slot,
         Record::Learn { first, values } => first + (values.len() as u64).saturating_sub(1),
     }

@@ -6,7 +6,8 @@
 //! the leader's own write in parallel with its followers').
 //!
 //! The parts, in reading order: `message` what is said and kept; `election` who leads; `leader` phase 2 and reads;
-//! `acceptor` promises and acceptances; `joining` how one without memory comes in; `learner` what is chosen, and catching up.
+//! `acceptor` promises and acceptances; `joining` how one without memory comes in; `learner` what is chosen, and catching up;
+//! `members` who votes, and how that changes; `replacing` when it does.
 //!
 //! What is absent: a clock, I/O, a disk. Whoever drives the machine hands it the time, writes each [`Action::Persist`] in
 //! order, and says with [`Paxos::durable`] when it is on disk. What must not be said before that is held back in here.
@@ -16,18 +17,21 @@ mod election;
 mod joining;
 mod leader;
 mod learner;
+mod members;
 mod message;
+mod replacing;
 #[cfg(test)]
 mod tests;
 mod votes;
 
 pub use leader::ReadKind;
+pub use members::{Change, ChangeError, Members};
 pub use message::{Accepted, Ballot, Durable, Message, Record, Replica, Slot};
 
 use bytes::Bytes;
 use election::{Asking, Preparing};
 use joining::Joining;
-use leader::Leading;
+use leader::{Leading, Listener};
 use sim::rng::Stream;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -43,6 +47,9 @@ pub const VALUE_BYTES_MAX: usize = 32 << 10;
 /// replica that knows less catches up first.
 const AHEAD_SLOTS_MAX: Slot = 256;
 
+/// There are no more of them: sets of them are numbers of 64 bits.
+const REPLICAS_MAX: u32 = 64;
+
 /// How many records may wait for the disk. With more, a replica accepts and learns nothing new, so that a disk that is
 /// stuck does not fill its memory.
 const WRITES_MAX: u64 = 4096;
@@ -52,8 +59,12 @@ const WRITES_MAX: u64 = 4096;
 pub struct Config {
     /// This replica.
     pub me: Replica,
-    /// How many replicas there are.
+    /// How many replicas there are, spares included.
     pub replicas: u32,
+    /// How many of them, the last, do not vote in the beginning. With none, nobody ever takes another's place.
+    pub spares: u32,
+    /// How long a leader does not hear one that votes before it gives its place to a spare.
+    pub replace_after_ns: u64,
     /// How long a follower waits for a leader, at the least.
     pub election_timeout_ns: u64,
     /// Whether a leader counts on no majority without its own disk.
@@ -67,8 +78,9 @@ impl Config {
         self.election_timeout_ns / 8
     }
 
-    fn majority(&self) -> u32 {
-        self.replicas / 2 + 1
+    /// How many vote, but for the moments of a change.
+    fn group(&self) -> u32 {
+        self.replicas - self.spares
     }
 
     fn peers(self) -> impl Iterator<Item = Replica> {
@@ -117,6 +129,8 @@ pub enum Action {
         /// To whom.
         to: Replica,
     },
+    /// These vote, from some slot on. Comes before the slot itself, and only where there are spares.
+    Reconfigure(Members),
 }
 
 /// What waits for the disk.
@@ -146,6 +160,8 @@ pub struct Paxos {
     role: Role,
     /// While it remembers no promise: what it has heard of how things stand.
     joining: Option<Joining>,
+    /// Who votes on the slot after `chosen`.
+    members: Members,
     /// The highest ballot that this replica takes part in.
     promised: Ballot,
     /// What it accepted, above `compacted`.
@@ -181,15 +197,20 @@ pub struct Paxos {
 impl Paxos {
     /// A replica that starts with what its disk holds. What it knows to be chosen is given out first.
     pub fn recover(config: Config, durable: Durable, mut chance: Stream, now_ns: u64) -> Self {
-        assert!(config.me < config.replicas && config.replicas <= 64, "replica {config:?}");
+        assert!(config.me < config.replicas && config.replicas <= REPLICAS_MAX, "replica {config:?}");
+        assert!(config.spares < config.replicas, "somebody must vote: {config:?}");
         assert!(durable.gap().is_none(), "chosen slots are missing: the log should have said so");
         let is_new = durable.promised == Ballot::NONE && config.replicas > 1;
-        let joining = is_new.then(|| Joining::new(chance.next_u64()));
+        let joining = is_new.then(|| {
+            let nonce = durable.nonce.unwrap_or_else(|| chance.next_u64());
+            Joining::new(nonce, durable.nonce.is_some())
+        });
         let mut paxos = Self {
             config,
             chance,
             role: Role::Following,
             joining,
+            members: durable.members.unwrap_or_else(|| Members::first(config.group())),
             promised: durable.promised,
             entries: durable.entries,
             chosen: durable.chosen,
@@ -207,9 +228,13 @@ impl Paxos {
             held: VecDeque::new(),
             actions: VecDeque::new(),
         };
+        paxos.tell_members(paxos.members.clone());
+        paxos.vote_if_admitted(now_ns);
         let known = paxos.entries.range(..=durable.chosen);
-        let known = known.map(|(slot, entry)| Action::Choose { slot: *slot, value: entry.value.clone() });
-        paxos.actions = known.collect();
+        let known: Vec<_> = known.map(|(slot, entry)| (*slot, entry.value.clone())).collect();
+        for (slot, value) in known {
+            paxos.give_out(now_ns, slot, value, false);
+        }
         if paxos.is_joining() {
             paxos.sleep(now_ns, 0..config.heartbeat_ns());
             return paxos;
@@ -225,8 +250,8 @@ impl Paxos {
         if from >= self.config.replicas || from == self.config.me {
             return;
         }
-        if self.is_joining() {
-            return self.message_while_joining(now_ns, from, message);
+        if !self.may_vote() {
+            return self.message_without_vote(now_ns, from, message);
         }
         match message {
             Message::Join { nonce } => self.asked_how_things_stand(from, nonce),
@@ -250,27 +275,9 @@ impl Paxos {
             Message::Follow { ballot, round } => self.followed(now_ns, from, ballot, round),
             Message::Fetch { first } => self.fetch(from, first),
             Message::Learn { first, values, chosen } => self.learn(now_ns, first, values, chosen),
-        }
-    }
-
-    /// Takes in a message where this replica may not vote: it answers, asks and learns, and no more.
-    fn message_while_joining(&mut self, now_ns: u64, from: Replica, message: Message) {
-        match message {
-            Message::Join { nonce } => self.asked_how_things_stand(from, nonce),
-            Message::Standing { nonce, promised, last, joining } => {
-                self.stands(now_ns, from, nonce, (promised, last, joining));
+            Message::Listen { ballot, chosen, nonce } => {
+                self.listened(from, ballot, Listener { heard_ns: now_ns, chosen, nonce });
             }
-            Message::Accept { chosen, .. } | Message::Heartbeat { chosen, .. } => {
-                self.overhear(now_ns, from, chosen);
-            }
-            Message::Fetch { first } => self.fetch(from, first),
-            Message::Learn { first, values, chosen } => {
-                self.learn(now_ns, first, values, chosen);
-                self.overhear(now_ns, from, chosen);
-                self.take_part_if_known(now_ns);
-            }
-            // Nobody may count on this replica, nor may it lead.
-            _ => {}
         }
     }
 
@@ -291,6 +298,8 @@ impl Paxos {
             return;
         }
         match &self.role {
+            // A spare waits until it hears something.
+            _ if !self.members.has(self.config.me) => self.sleep_before_election(now_ns),
             _ if self.is_joining() => self.join(now_ns),
             Role::Leading(_) => self.beat(now_ns),
             _ => self.ask(now_ns),
@@ -316,13 +325,18 @@ impl Paxos {
         }
     }
 
-    /// Takes in that a snapshot which covers all slots up to `slot` took the place of what was applied.
-    pub fn installed(&mut self, now_ns: u64, slot: Slot) {
+    /// Takes in that a snapshot which covers all slots up to `slot` took the place of what was applied. It may say who
+    /// votes after it.
+    pub fn installed(&mut self, now_ns: u64, slot: Slot, members: Option<Members>) {
         if slot > self.chosen {
             self.chosen = slot;
             self.close(slot);
             self.compact(slot);
-            self.advance();
+            if let Some(members) = members.filter(|members| *members != self.members) {
+                self.tell_members(members.clone());
+                self.reconfigure(now_ns, members, false);
+            }
+            self.advance(now_ns);
             self.seek(now_ns);
             self.take_part_if_known(now_ns);
         }
@@ -358,6 +372,12 @@ impl Paxos {
         }
     }
 
+    fn send_voters(&mut self, message: &Message) {
+        for to in self.voting_peers() {
+            self.send(to, message.clone());
+        }
+    }
+
     fn persist(&mut self, now_ns: u64, record: Record) {
         self.written += 1;
         self.disk_waits_ns.get_or_insert(now_ns);
@@ -385,6 +405,10 @@ impl Paxos {
     }
 
     fn release(&mut self, now_ns: u64, held: Held) {
+        // What was meant as a vote is none any more.
+        if !self.may_vote() && !matches!(held, Held::Send(_, Message::Listen { .. })) {
+            return;
+        }
         match held {
             Held::Send(to, message) => self.send(to, message),
             Held::Promise(ballot) => self.actions.push_back(Action::Promised(ballot)),
@@ -394,7 +418,7 @@ impl Paxos {
             Held::OwnPromise(ballot) => self.own_promise(now_ns, ballot),
             Held::OwnAcceptance(slot, ballot, value) => {
                 self.actions.push_back(Action::Accepted { slot, ballot, value });
-                self.vote(self.config.me, ballot, slot);
+                self.vote(now_ns, self.config.me, ballot, slot);
             }
         }
     }

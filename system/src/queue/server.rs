@@ -11,7 +11,7 @@ mod replica;
 mod shared;
 
 use super::log::{self, Durability, Log, LogError, Snapshot};
-use super::paxos::{Config, Durable, Paxos, Replica as Place};
+use super::paxos::{Config, Durable, Members, Paxos, Replica as Place};
 use super::protocol::{CLIENTS_PORT, PEERS_PORT};
 use super::state::{Batching, First, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
@@ -32,6 +32,8 @@ use tokio::sync::mpsc;
 struct Settings {
     me: Place,
     replicas: u32,
+    spares: u32,
+    replace_after_ns: u64,
     durability: Durability,
     limits: Limits,
     lease_ns: u64,
@@ -49,6 +51,8 @@ struct Settings {
 enum ServeError {
     #[error("this node is not among the queue's")]
     NotAmongUs,
+    #[error("of {replicas} replicas {spares} cannot be spares: somebody must vote")]
+    NobodyVotes { replicas: u32, spares: u64 },
     #[error(transparent)]
     Log(#[from] LogError),
     #[error("the disk or a port failed: {0}")]
@@ -126,14 +130,24 @@ async fn recover(settings: Settings) -> Result<(Log, Durable, State), LogError> 
 async fn read_disk(settings: Settings) -> Result<(Log, Durable, State), LogError> {
     let snapshot = log::load_snapshot(settings.durability).await?;
     let slot = snapshot.as_ref().map_or(0, |snapshot| snapshot.slot);
-    let state = match &snapshot {
-        Some(Snapshot { slot, state }) => State::decode(settings.limits, state)
+    let (state, members) = match &snapshot {
+        Some(Snapshot { slot, state }) => read_snapshot(settings.limits, state)
             .ok_or_else(|| LogError::Hole(format!("the snapshot of slot {slot} is of another version")))?,
-        None => State::new(settings.limits),
+        None => (State::new(settings.limits), None),
     };
-    let mut durable = Durable::from_snapshot(slot);
+    let mut durable = Durable::from_snapshot(slot, members);
     let log = Log::open(settings.durability, &mut durable).await?;
     Ok((log, durable, state))
+}
+
+/// A snapshot's state, and who votes after it where it says so.
+fn read_snapshot(limits: Limits, bytes: &[u8]) -> Option<(State, Option<Members>)> {
+    let (state, rest) = State::decode(limits, bytes)?;
+    let members = (!rest.is_empty()).then(|| postcard::from_bytes(rest).ok());
+    match members {
+        Some(None) => None,
+        members => Some((state, members.flatten())),
+    }
 }
 
 /// Takes part in the order until something fails.
@@ -152,6 +166,8 @@ async fn take_part(
     let config = Config {
         me: settings.me,
         replicas: settings.replicas,
+        spares: settings.spares,
+        replace_after_ns: settings.replace_after_ns,
         election_timeout_ns: u64::try_from(settings.election_timeout.as_nanos()).unwrap_or(u64::MAX),
         own_write_first: settings.own_write_first,
         steps_down: settings.steps_down,
@@ -169,6 +185,7 @@ async fn take_part(
         clients: Default::default(),
         assembly: Default::default(),
         applied,
+        members: None,
         records: Vec::new(),
         written: 0,
         chosen_bytes: 0,
@@ -208,9 +225,15 @@ impl Settings {
         let names: Vec<_> = deployment.of_role("queue").map(|node| node.name.as_str()).collect();
         let me = names.iter().position(|name| *name == process.node.name).ok_or(ServeError::NotAmongUs)?;
         let nanoseconds = |name| u64::try_from(deployment.duration(name).as_nanos()).unwrap_or(u64::MAX);
+        let replicas = u32::try_from(names.len()).map_err(|_| ServeError::NotAmongUs)?;
+        let spares = deployment.number("queue.spares");
+        let votes = |spares: &u32| *spares < replicas;
+        let few = u32::try_from(spares).ok().filter(votes);
         Ok(Self {
             me: u32::try_from(me).map_err(|_| ServeError::NotAmongUs)?,
-            replicas: u32::try_from(names.len()).map_err(|_| ServeError::NotAmongUs)?,
+            replicas,
+            spares: few.ok_or(ServeError::NobodyVotes { replicas, spares })?,
+            replace_after_ns: nanoseconds("queue.replace-after"),
             durability: match deployment.setting("queue.durability") {
                 "memory" => Durability::Memory,
                 _ => Durability::Disk,

@@ -100,9 +100,10 @@ impl State {
         Self::of(limits, Core::default())
     }
 
-    /// The state that [`State::encode`] wrote; none where `bytes` are no such thing.
-    pub fn decode(limits: Limits, bytes: &[u8]) -> Option<Self> {
-        Some(Self::of(limits, postcard::from_bytes(bytes).ok()?))
+    /// The state that [`State::encode`] wrote, and what lies behind it; none where `bytes` are no such thing.
+    pub fn decode(limits: Limits, bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (core, rest) = postcard::take_from_bytes(bytes).ok()?;
+        Some((Self::of(limits, core), rest))
     }
 
     /// The state as bytes, equal for equal states.

@@ -50,7 +50,7 @@ async fn one(queue: QueueClient, operation: Operation) {
     }
 }
 
-fn script() -> Script {
+pub(crate) fn script() -> Script {
     Script::new(|client| Box::pin(load(client)))
 }
 

@@ -7,6 +7,7 @@ extern crate hogwash_system as system;
 mod blobs;
 mod faults;
 mod jobs;
+mod members;
 mod recovery;
 mod rpc;
 mod world;

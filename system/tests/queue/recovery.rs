@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Hands in `count` jobs with long requests, so that the log grows fast.
-async fn fill(queue: &QueueClient, count: u32) {
+pub(crate) async fn fill(queue: &QueueClient, count: u32) {
     for number in 0..count {
         let id = Id::new(0, number);
         let request = "x".repeat(7_000);

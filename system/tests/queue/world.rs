@@ -116,7 +116,12 @@ fn node(name: &str, role: &str) -> NodePlan {
 
 /// Three replicas, one worker, one client with `rate` requests a second, for `seconds`.
 pub(crate) fn plan(seed: u64, seconds: u64, rate: f64, faults: Vec<Fault>) -> Plan {
-    let mut nodes: Vec<_> = (1..=3).map(|index| node(&format!("queue-{index}"), "queue")).collect();
+    plan_of(3, seed, seconds, rate, faults)
+}
+
+/// As [`plan`], with so many nodes of the queue.
+pub(crate) fn plan_of(replicas: u32, seed: u64, seconds: u64, rate: f64, faults: Vec<Fault>) -> Plan {
+    let mut nodes: Vec<_> = (1..=replicas).map(|index| node(&format!("queue-{index}"), "queue")).collect();
     nodes.push(node("worker-1", "worker"));
     nodes.push(node("client-1", "client"));
     Plan {

@@ -14,7 +14,7 @@ const HEAD_BYTES: usize = 16;
 pub struct Snapshot {
     /// The last slot that it covers.
     pub slot: Slot,
-    /// The state, encoded.
+    /// The state, encoded, and where there are spares, who votes.
     pub state: Bytes,
 }
 

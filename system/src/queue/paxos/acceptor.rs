@@ -67,7 +67,7 @@ impl Paxos {
             self.after_durable(now_ns, Held::Acceptance(slot, ballot, value));
         }
         self.after_durable(now_ns, Held::Send(from, Message::Accepted { ballot, slot, round }));
-        self.advance();
+        self.advance(now_ns);
         self.seek(now_ns);
     }
 
@@ -76,7 +76,7 @@ impl Paxos {
         if self.hear(now_ns, from, ballot, chosen) {
             // Says only what is so now, which no crash makes untrue: need not wait for the disk.
             self.send(from, Message::Follow { ballot, round });
-            self.advance();
+            self.advance(now_ns);
             self.seek(now_ns);
         }
     }

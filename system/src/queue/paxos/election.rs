@@ -2,7 +2,7 @@
 
 use super::leader::Leading;
 use super::votes::Votes;
-use super::{Accepted, Action, Ballot, Held, Message, Paxos, Record, Replica, Role, Slot};
+use super::{Accepted, Action, Ballot, Change, Held, Message, Paxos, Record, Replica, Role, Slot};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -34,15 +34,21 @@ impl Paxos {
         self.role = Role::Asking(Asking { ballot, granted });
         self.leader = None;
         self.sleep_before_retry(now_ns);
-        self.send_all(&Message::Ask { ballot, chosen: self.chosen });
+        self.send_voters(&Message::Ask { ballot, chosen: self.chosen });
         self.prepare_if_welcome(now_ns);
     }
 
-    /// A peer asks. Whoever hears a leader, or leads, wants no other; and none that must catch up first.
+    /// A peer asks. Whoever hears a leader, or leads, wants no other; and none that must catch up first, or does not vote.
     pub(super) fn asked(&mut self, now_ns: u64, from: Replica, ballot: Ballot, chosen: Slot) {
         let patience_ns = self.config.election_timeout_ns / 2;
         let content = self.heard_ns.is_some_and(|heard_ns| now_ns.saturating_sub(heard_ns) < patience_ns);
-        let granted = ballot > self.promised && !content && !self.leads() && self.can_teach(chosen);
+        // One that knows more may know that it votes.
+        let votes = self.members.has(from) || chosen > self.chosen;
+        let granted = ballot > self.promised && !content && !self.leads() && self.can_teach(chosen) && votes;
+        if !votes {
+            sim::sometimes!("a replica that was removed wants to lead");
+            self.share(now_ns, from, chosen);
+        }
         self.send(from, Message::Answer { ballot, granted, promised: self.promised });
     }
 
@@ -68,19 +74,33 @@ impl Paxos {
     /// crashes now must not use it again.
     fn prepare_if_welcome(&mut self, now_ns: u64) {
         let Role::Asking(Asking { ballot, granted }) = self.role else { return };
-        if granted.count() < self.config.majority() || ballot <= self.promised {
-            return;
+        if self.members.agree(granted) && ballot > self.promised {
+            self.prepare_with(now_ns, ballot);
         }
+    }
+
+    /// Begins phase 1 with a ballot above all that were heard of.
+    pub(super) fn prepare_next(&mut self, now_ns: u64) {
+        self.prepare_with(now_ns, self.highest.max(self.promised).next_of(self.config.me));
+    }
+
+    fn prepare_with(&mut self, now_ns: u64, ballot: Ballot) {
         self.promised = ballot;
         self.highest = self.highest.max(ballot);
         let (promises, reported) = (Votes::default(), BTreeMap::new());
         self.role = Role::Preparing(Preparing { ballot, promises, reported });
         self.sleep_before_retry(now_ns);
         self.persist(now_ns, Record::Promise { ballot });
-        for to in self.config.peers() {
+        self.ask_promises(now_ns, |_| true);
+        self.after_durable(now_ns, Held::OwnPromise(ballot));
+    }
+
+    /// Phase 1a, to those who vote and are `asked`.
+    pub(super) fn ask_promises(&mut self, now_ns: u64, asked: impl Fn(Replica) -> bool) {
+        let Role::Preparing(Preparing { ballot, .. }) = self.role else { return };
+        for to in self.voting_peers().filter(|peer| asked(*peer)) {
             self.after_durable(now_ns, Held::Send(to, Message::Prepare { ballot, chosen: self.chosen }));
         }
-        self.after_durable(now_ns, Held::OwnPromise(ballot));
     }
 
     pub(super) fn own_promise(&mut self, now_ns: u64, ballot: Ballot) {
@@ -97,7 +117,7 @@ impl Paxos {
         (first, learnt): (Slot, Vec<Bytes>),
         accepted: Vec<(Slot, Accepted)>,
     ) {
-        let (majority, clogged) = (self.config.majority(), self.is_clogged());
+        let clogged = self.is_clogged();
         let Role::Preparing(preparing) = &mut self.role else { return };
         // What a promise teaches must be kept, or the leader would not know it.
         if preparing.ballot != ballot || clogged {
@@ -107,15 +127,18 @@ impl Paxos {
         for (slot, entry) in accepted {
             keep_highest(&mut preparing.reported, slot, entry);
         }
-        let elected = preparing.promises.count() >= majority;
         self.take_values(now_ns, first, learnt);
-        if elected {
+        // Of those who vote as far as is known by now: what was learnt may have changed that.
+        if let Role::Preparing(preparing) = &self.role
+            && self.members.agree(preparing.promises)
+        {
             self.lead(now_ns);
         }
     }
 
     /// Phase 1 is complete, and with it this replica knows all that any promiser knows to be chosen. Above that, what was
-    /// accepted with the highest ballot may have been chosen and is proposed again; gaps are filled with nothing.
+    /// accepted with the highest ballot may have been chosen and is proposed again; gaps are filled with nothing. But nothing
+    /// beyond a change of who votes: for what comes behind it, others must promise.
     fn lead(&mut self, now_ns: u64) {
         let following = std::mem::replace(&mut self.role, Role::Following);
         let Role::Preparing(Preparing { ballot, mut reported, .. }) = following else {
@@ -126,6 +149,9 @@ impl Paxos {
             keep_highest(&mut reported, *slot, entry.clone());
         }
         let last = reported.last_key_value().map_or(chosen, |(slot, _)| chosen.max(*slot));
+        let is_change =
+            |slot: &Slot| reported.get(slot).is_some_and(|entry| Change::of(&entry.value).is_some());
+        let last = (chosen + 1..=last).find(is_change).unwrap_or(last);
         sim::sometimes!(last > chosen, "a new leader proposes again what may have been chosen before it");
         self.role = Role::Leading(Leading::new(&self.config, ballot, chosen + 1, last, now_ns));
         self.actions.push_back(Action::Lead(ballot));
@@ -175,7 +201,7 @@ impl Paxos {
         self.sleep_before_election(now_ns);
     }
 
-    fn sleep_before_election(&mut self, now_ns: u64) {
+    pub(super) fn sleep_before_election(&mut self, now_ns: u64) {
         let timeout_ns = self.config.election_timeout_ns;
         self.sleep(now_ns, timeout_ns..timeout_ns + timeout_ns / 2);
     }

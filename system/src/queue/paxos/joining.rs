@@ -7,6 +7,9 @@
 //! those slots, for each such vote was asked for by a leader that had promised its own ballot, and had accepted its own
 //! proposal, before it asked (van Renesse & Altinbuken 2015, section 4.2, leave this case to a reader; Ongaro 2014, section
 //! 11.7.3, on recovery from a lost disk).
+//!
+//! Of a group with spares, the others that must answer are those that vote, as far as it knows once it has caught up; to begin,
+//! spares must answer too, for a group that this replica knows nothing of may have taken the first one's place.
 
 use super::{Ballot, Message, Paxos, Record, Replica, Slot};
 use std::collections::BTreeMap;
@@ -16,6 +19,8 @@ use std::collections::BTreeMap;
 pub(super) struct Joining {
     /// Tells answers to this process from answers to an earlier one.
     nonce: u64,
+    /// Whether `nonce` is on disk, or on its way there.
+    is_kept: bool,
     answers: BTreeMap<Replica, Standing>,
 }
 
@@ -28,8 +33,18 @@ struct Standing {
 }
 
 impl Joining {
-    pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, answers: BTreeMap::new() }
+    /// `is_kept` says that the number was found on the disk.
+    pub(super) fn new(nonce: u64, is_kept: bool) -> Self {
+        Self { nonce, is_kept, answers: BTreeMap::new() }
+    }
+
+    pub(super) fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// The number, where it must be put on disk yet.
+    pub(super) fn take_unkept(&mut self) -> Option<u64> {
+        (!std::mem::replace(&mut self.is_kept, true)).then_some(self.nonce)
     }
 }
 
@@ -83,7 +98,9 @@ impl Paxos {
     pub(super) fn take_part_if_known(&mut self, now_ns: u64) {
         let Some(joining) = &self.joining else { return };
         let answers = || joining.answers.values();
-        if joining.answers.len() < self.config.peers().count() {
+        if !self.members.has(self.config.me)
+            || !self.voting_peers().all(|peer| joining.answers.contains_key(&peer))
+        {
             return;
         }
         let last = answers().map(|standing| standing.last).max().unwrap_or(0);
@@ -91,9 +108,17 @@ impl Paxos {
             return;
         }
         let all_are_new = answers().all(|standing| standing.joining);
+        if all_are_new && joining.answers.len() < self.config.peers().count() {
+            return;
+        }
         let promised = answers().map(|standing| standing.promised).max().unwrap_or(Ballot::NONE);
         let promised = promised.max(Ballot::BEGUN);
         sim::sometimes!(!all_are_new && last > 0, "a replica that lost its disk takes part again");
+        self.begin_to_vote(now_ns, promised);
+    }
+
+    /// Takes part from now on, in `promised` or above.
+    pub(super) fn begin_to_vote(&mut self, now_ns: u64, promised: Ballot) {
         self.joining = None;
         (self.promised, self.highest) = (promised, self.highest.max(promised));
         // Whatever this replica says from here on waits for the disk behind this.

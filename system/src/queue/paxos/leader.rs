@@ -1,7 +1,10 @@
 //! Phase 2, reads, and noticing that the majority is gone.
 
 use super::votes::Votes;
-use super::{Action, Ballot, Config, Held, Message, OPEN_SLOTS_MAX, Paxos, Record, Replica, Role, Slot};
+use super::{
+    Action, Ballot, Change, Config, Held, Members, Message, OPEN_SLOTS_MAX, Paxos, Record, Replica, Role,
+    Slot,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,6 +25,22 @@ pub(super) struct Leading {
     reads: VecDeque<Pending>,
     /// The latest round that a prompt read waits for.
     wanted: u64,
+    /// A change of who votes that is not in force yet: nothing is proposed beyond it.
+    change: Option<Slot>,
+    /// Since when this replica leads.
+    since_ns: u64,
+    /// Those who do not vote, as they spoke last.
+    listeners: BTreeMap<Replica, Listener>,
+}
+
+/// A replica that does not vote and learns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listener {
+    pub(super) heard_ns: u64,
+    /// All slots up to here are on its disk.
+    pub(super) chosen: Slot,
+    /// What it has drawn, where it remembers no promise.
+    pub(super) nonce: Option<u64>,
 }
 
 /// How soon a read is to be confirmed.
@@ -63,15 +82,38 @@ impl Leading {
             heard_ns: vec![now_ns; replicas],
             reads: VecDeque::new(),
             wanted: 0,
+            change: None,
+            since_ns: now_ns,
+            listeners: BTreeMap::new(),
         }
     }
 
     /// The latest round that a majority answered.
-    fn confirmed(&self, config: &Config) -> u64 {
-        let mut rounds = self.answered.clone();
-        rounds[config.me as usize] = self.round;
+    fn confirmed(&self, me: Replica, members: &Members) -> u64 {
+        let answered = |replica| if replica == me { self.round } else { self.answered[replica as usize] };
+        let mut rounds: Vec<_> = members.iter().map(answered).collect();
         rounds.sort_unstable_by(|one, other| other.cmp(one));
-        rounds[config.majority() as usize - 1]
+        rounds[members.majority() as usize - 1]
+    }
+
+    /// For how long `replica` has not answered.
+    pub(super) fn silence_ns(&self, now_ns: u64, replica: Replica) -> u64 {
+        now_ns.saturating_sub(self.heard_ns[replica as usize])
+    }
+
+    /// For how long this replica has led.
+    pub(super) fn age_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.since_ns)
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_listener(&mut self, replica: Replica) {
+        self.listeners.remove(&replica);
+    }
+
+    /// Those who do not vote, as they spoke last.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (Replica, Listener)> + '_ {
+        self.listeners.iter().map(|(replica, listener)| (*replica, *listener))
     }
 }
 
@@ -79,6 +121,7 @@ impl Paxos {
     /// Whether this replica leads and has room for a proposal.
     pub fn has_room(&self) -> bool {
         matches!(&self.role, Role::Leading(leading) if leading.open.len() < OPEN_SLOTS_MAX)
+            && !self.is_changing()
             && !self.is_clogged()
     }
 
@@ -87,9 +130,15 @@ impl Paxos {
         matches!(&self.role, Role::Leading(leading) if !leading.open.is_empty())
     }
 
-    /// Proposes `value`; where it will be, should it be chosen. None where this replica does not lead.
+    /// Whether this replica leads and waits for a change of who votes.
+    pub fn is_changing(&self) -> bool {
+        matches!(&self.role, Role::Leading(leading) if leading.change.is_some())
+    }
+
+    /// Proposes `value`; where it will be, should it be chosen. None where this replica does not lead, or waits for a change
+    /// of who votes.
     pub fn propose(&mut self, now_ns: u64, value: Bytes) -> Option<Slot> {
-        self.leads().then(|| self.propose_next(now_ns, value))
+        (self.leads() && !self.is_changing()).then(|| self.propose_next(now_ns, value))
     }
 
     pub(super) fn propose_next(&mut self, now_ns: u64, value: Bytes) -> Slot {
@@ -100,13 +149,16 @@ impl Paxos {
         }
         let (slot, ballot, round) = (leading.next, leading.ballot, leading.round);
         leading.next += 1;
+        if Change::of(&value).is_some() {
+            leading.change = Some(slot);
+        }
         leading.open.insert(slot, Open { votes: Votes::default(), sent_ns: now_ns });
         let chosen = self.chosen;
         let accepted = super::Accepted { ballot, value: value.clone() };
         self.entries.insert(slot, accepted);
         self.persist(now_ns, Record::Accept { ballot, slot, chosen, value: value.clone() });
         // Followers write at the same time; this replica's own vote counts once it is on disk, like any other.
-        self.send_all(&Message::Accept { ballot, slot, value: value.clone(), chosen, round });
+        self.send_voters(&Message::Accept { ballot, slot, value: value.clone(), chosen, round });
         self.after_durable(now_ns, Held::OwnAcceptance(slot, ballot, value));
         slot
     }
@@ -133,7 +185,7 @@ impl Paxos {
         self.pass_reads();
         let Role::Leading(leading) = &self.role else { return };
         let waiting = leading.wanted > leading.round;
-        if waiting && leading.confirmed(&self.config) == leading.round {
+        if waiting && leading.confirmed(self.config.me, &self.members) == leading.round {
             self.begin_round();
             self.pass_reads();
         }
@@ -153,7 +205,7 @@ impl Paxos {
         if leading.reads.is_empty() {
             return;
         }
-        let confirmed = leading.confirmed(&self.config);
+        let confirmed = leading.confirmed(self.config.me, &self.members);
         let passes = |read: &Pending| read.round <= confirmed && read.index <= self.chosen;
         while leading.reads.front().is_some_and(passes) {
             let read = leading.reads.pop_front().expect("it was there");
@@ -164,7 +216,24 @@ impl Paxos {
     /// Phase 2b arrives.
     pub(super) fn accepted(&mut self, now_ns: u64, from: Replica, ballot: Ballot, slot: Slot, round: u64) {
         self.followed(now_ns, from, ballot, round);
-        self.vote(from, ballot, slot);
+        self.vote(now_ns, from, ballot, slot);
+    }
+
+    /// A replica that does not vote says how far it is.
+    pub(super) fn listened(&mut self, from: Replica, ballot: Ballot, listener: Listener) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.ballot == ballot {
+            leading.listeners.insert(from, listener);
+        }
+    }
+
+    /// This leader's own change is in force, and with it other members than `before`. All hear of it at once.
+    pub(super) fn go_on_leading(&mut self, now_ns: u64, before: &Members) {
+        let new: Vec<_> = self.members.iter().filter(|replica| !before.has(*replica)).collect();
+        let Role::Leading(leading) = &mut self.role else { return };
+        leading.change = None;
+        new.into_iter().for_each(|replica| leading.heard_ns[replica as usize] = now_ns);
+        self.begin_round();
     }
 
     /// A replica still follows.
@@ -180,13 +249,13 @@ impl Paxos {
     }
 
     /// Counts a vote, this replica's own or another's.
-    pub(super) fn vote(&mut self, from: Replica, ballot: Ballot, slot: Slot) {
+    pub(super) fn vote(&mut self, now_ns: u64, from: Replica, ballot: Ballot, slot: Slot) {
         let Role::Leading(leading) = &mut self.role else { return };
         if leading.ballot == ballot
             && let Some(open) = leading.open.get_mut(&slot)
         {
             open.votes.add(from);
-            self.advance();
+            self.advance(now_ns);
             self.confirm_reads();
         }
     }
@@ -197,8 +266,13 @@ impl Paxos {
         let Role::Leading(leading) = &self.role else { return false };
         leading.open.get(&slot).is_some_and(|open| {
             let own = !self.config.own_write_first || open.votes.has(self.config.me);
-            own && open.votes.count() >= self.config.majority()
+            own && self.members.agree(open.votes)
         })
+    }
+
+    /// Whether a majority has accepted what this leader proposed for `slot` of its own accord, and not for another before it.
+    pub(super) fn is_own(&self, slot: Slot) -> bool {
+        matches!(&self.role, Role::Leading(leading) if slot > leading.inherited) && self.decided(slot)
     }
 
     /// What is chosen up to `slot` needs no votes any more.
@@ -214,10 +288,10 @@ impl Paxos {
     pub(super) fn beat(&mut self, now_ns: u64) {
         let Role::Leading(leading) = &self.role else { return };
         let patience_ns = self.config.election_timeout_ns;
-        let heard = |peer: &Replica| now_ns.saturating_sub(leading.heard_ns[*peer as usize]) <= patience_ns;
-        let present = 1 + self.config.peers().filter(heard).count();
-        sim::sometimes!(present < self.config.majority() as usize, "a leader hears no majority");
-        let alone = self.config.steps_down && present < self.config.majority() as usize;
+        let heard = |peer: &Replica| leading.silence_ns(now_ns, *peer) <= patience_ns;
+        let present = 1 + self.voting_peers().filter(heard).count();
+        sim::sometimes!(present < self.members.majority() as usize, "a leader hears no majority");
+        let alone = self.config.steps_down && present < self.members.majority() as usize;
         if alone || self.is_stuck(now_ns) {
             return self.follow(now_ns);
         }
@@ -225,11 +299,12 @@ impl Paxos {
         self.begin_round();
         self.repeat_proposals(now_ns);
         self.pass_reads();
+        self.replace_the_silent(now_ns);
     }
 
     fn repeat_proposals(&mut self, now_ns: u64) {
         let heartbeat_ns = self.config.heartbeat_ns();
-        let (config, chosen) = (self.config, self.chosen);
+        let (peers, chosen) = (self.voting_peers().collect::<Vec<_>>(), self.chosen);
         let Role::Leading(leading) = &mut self.role else { return };
         let (ballot, round) = (leading.ballot, leading.round);
         for (slot, open) in &mut leading.open {
@@ -238,7 +313,7 @@ impl Paxos {
             }
             open.sent_ns = now_ns;
             let value = &self.entries[slot].value;
-            for to in config.peers().filter(|peer| !open.votes.has(*peer)) {
+            for to in peers.iter().copied().filter(|peer| !open.votes.has(*peer)) {
                 let message = Message::Accept { ballot, slot: *slot, value: value.clone(), chosen, round };
                 self.actions.push_back(Action::Send { to, message });
             }

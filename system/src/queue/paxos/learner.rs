@@ -1,6 +1,6 @@
 //! What is chosen, and catching up with it.
 
-use super::{Accepted, Action, Ballot, Message, Paxos, Record, Replica, Slot};
+use super::{Accepted, Action, Ballot, Change, Message, Paxos, Record, Replica, Slot};
 use bytes::Bytes;
 
 /// How much one [`Message::Learn`] carries at most, but for a single larger value.
@@ -11,7 +11,7 @@ impl Paxos {
     /// Gives out, in order, what is known to be chosen by now: what a majority accepted from this leader; or, below the
     /// slot that a leader told, what was accepted in `promised`. For what is chosen by the time of one ballot, no higher one
     /// proposes anything else. (Hearsay of anybody else would not do: it may be about a ballot higher than `promised`.)
-    pub(super) fn advance(&mut self) {
+    pub(super) fn advance(&mut self, now_ns: u64) {
         loop {
             let slot = self.chosen + 1;
             let told = slot <= self.told
@@ -20,17 +20,34 @@ impl Paxos {
             if !told && !self.decided(slot) {
                 return;
             }
+            let own = self.is_own(slot);
             self.close(slot);
-            self.choose(slot);
+            self.choose(now_ns, slot, own);
+            if self.members.since() == slot {
+                // That it is chosen must outlive a restart: who does not vote any more shall not begin again.
+                let values = vec![self.entries[&slot].value.clone()];
+                self.persist(now_ns, Record::Learn { first: slot, values });
+            }
         }
     }
 
-    /// The next slot's entry is chosen.
-    fn choose(&mut self, slot: Slot) {
+    /// The next slot's entry is chosen. `own` says that this leader thought of it, and counted the votes.
+    fn choose(&mut self, now_ns: u64, slot: Slot, own: bool) {
         debug_assert_eq!(slot, self.chosen + 1, "slots are given out in order");
         self.chosen = slot;
         let value = self.entries[&slot].value.clone();
+        self.give_out(now_ns, slot, value, own);
+    }
+
+    /// Gives out a slot that is chosen. Whoever votes on the next is known with it.
+    pub(super) fn give_out(&mut self, now_ns: u64, slot: Slot, value: Bytes, own: bool) {
+        let Some(change) = Change::of(&value) else {
+            return self.actions.push_back(Action::Choose { slot, value });
+        };
+        let members = self.members.after(slot, change);
+        self.tell_members(members.clone());
         self.actions.push_back(Action::Choose { slot, value });
+        self.reconfigure(now_ns, members, own);
     }
 
     /// Asks for what others know to be chosen and this replica does not have.
@@ -91,9 +108,9 @@ impl Paxos {
         for (slot, value) in (first_new..).zip(values) {
             self.entries.insert(slot, Accepted { ballot: Ballot::NONE, value });
             self.close(slot);
-            self.choose(slot);
+            self.choose(now_ns, slot, false);
         }
-        self.advance();
+        self.advance(now_ns);
         self.pass_reads();
     }
 }

@@ -1,5 +1,6 @@
 //! What replicas say to one another, and what they must not forget.
 
+use super::Members;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -167,6 +168,15 @@ pub enum Message {
         /// Whether it remembers no promise either.
         joining: bool,
     },
+    /// "I do not vote; I learn", to [`Message::Heartbeat`]. Nobody may count on it as on a vote.
+    Listen {
+        /// The ballot of the leader that was heard.
+        ballot: Ballot,
+        /// All slots up to here are chosen, and on the listener's disk.
+        chosen: Slot,
+        /// What it has drawn, where it remembers no promise.
+        nonce: Option<u64>,
+    },
 }
 
 /// What must be on disk before a replica acts upon it.
@@ -195,6 +205,11 @@ pub enum Record {
         /// Slot by slot.
         values: Vec<Bytes>,
     },
+    /// What a replica that remembers no promise has drawn: it has not voted since.
+    Draw {
+        /// The number.
+        nonce: u64,
+    },
 }
 
 /// What a replica finds on its disk when it starts.
@@ -208,12 +223,16 @@ pub struct Durable {
     pub chosen: Slot,
     /// All slots up to here are in the snapshot.
     pub compacted: Slot,
+    /// Who votes after the snapshot; none where it does not say so, since nothing has changed that.
+    pub members: Option<Members>,
+    /// What it has drawn, where it remembers no promise.
+    pub nonce: Option<u64>,
 }
 
 impl Durable {
-    /// Nothing but a snapshot that covers the slots up to `compacted`.
-    pub fn from_snapshot(compacted: Slot) -> Self {
-        Self { compacted, chosen: compacted, ..Self::default() }
+    /// Nothing but a snapshot that covers the slots up to `compacted`, after which `members` vote.
+    pub fn from_snapshot(compacted: Slot, members: Option<Members>) -> Self {
+        Self { compacted, chosen: compacted, members, ..Self::default() }
     }
 
     /// Takes in the next record of the log.
@@ -231,6 +250,7 @@ impl Durable {
                     self.chosen = self.chosen.max(slot);
                 }
             }
+            Record::Draw { nonce } => self.nonce = Some(nonce),
         }
     }
 

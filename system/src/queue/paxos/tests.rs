@@ -1,5 +1,7 @@
 //! Replicas in a hostile world: messages lost, doubled and reordered, crashes that take what was not synced.
 
+mod members;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -14,6 +16,23 @@ struct Disk {
     /// How many of `records` are durable.
     synced: usize,
     snapshot: Slot,
+    /// Who votes after the snapshot, where it says so.
+    members: Option<Members>,
+}
+
+/// A replica of so many, of which the last are spares.
+fn config(me: Replica, replicas: u32, spares: u32) -> Config {
+    let election_timeout_ns = TIMEOUT_NS;
+    let replace_after_ns = 4 * TIMEOUT_NS;
+    Config {
+        me,
+        replicas,
+        spares,
+        replace_after_ns,
+        election_timeout_ns,
+        own_write_first: false,
+        steps_down: true,
+    }
 }
 
 struct Node {
@@ -22,6 +41,8 @@ struct Node {
     next_record: u64,
     /// What was given out, which a snapshot or a crash may cut at the front.
     applied: Slot,
+    /// Who votes after `applied`, where it was told.
+    members: Option<Members>,
     /// How far its clock is ahead.
     ahead_ns: u64,
 }
@@ -34,10 +55,10 @@ struct Read {
 }
 
 /// How often each event is: a message, a sync, a proposal, a read, a crash, a start, a snapshot, a rising against the
-/// leader, a cut, a lost disk, time. And of a hundred messages, how many are lost, how many doubled.
-type Weights = ([u64; 11], [u64; 2]);
+/// leader, a cut, a lost disk, a change of who votes, time. And of a hundred messages, how many are lost, how many doubled.
+type Weights = ([u64; 12], [u64; 2]);
 
-const CALM: Weights = ([650, 150, 70, 30, 0, 40, 5, 0, 0, 0, 50], [0, 0]);
+const CALM: Weights = ([650, 150, 70, 30, 0, 40, 5, 0, 0, 0, 0, 50], [0, 0]);
 
 /// A world's own weights: some kinds of trouble much more often, some not at all, so that each meets each.
 fn weights(chance: &mut Stream) -> Weights {
@@ -53,6 +74,7 @@ fn weights(chance: &mut Stream) -> Weights {
         one_of([0, 5, 10, 40]),
         one_of([0, 5, 5, 10]),
         one_of([0, 0, 5, 20]),
+        one_of([0, 20, 50, 100]),
         50,
     ];
     (events, [one_of([0, 1, 5, 10]), one_of([0, 0, 2, 10])])
@@ -71,6 +93,12 @@ struct Cluster {
     proposed: BTreeSet<Bytes>,
     leaders: BTreeMap<Ballot, usize>,
     promised: Vec<Ballot>,
+    /// How many of the nodes, the last, are spares.
+    spares: u32,
+    /// Who votes, by the slot above which they do.
+    groups: BTreeMap<Slot, Members>,
+    /// Who accepted, where there are spares.
+    accepted: BTreeMap<(Slot, Ballot), BTreeSet<Replica>>,
     reads: Vec<Read>,
     reads_done: usize,
     next_value: u64,
@@ -78,9 +106,20 @@ struct Cluster {
 
 impl Cluster {
     fn new(seed: u64, replicas: u32) -> Self {
-        let nodes = (0..replicas)
-            .map(|_| Node { paxos: None, disk: Disk::default(), next_record: 1, applied: 0, ahead_ns: 0 })
-            .collect();
+        Self::with_spares(seed, replicas, 0)
+    }
+
+    fn with_spares(seed: u64, replicas: u32, spares: u32) -> Self {
+        let disk = Disk::default();
+        let node = || Node {
+            paxos: None,
+            disk: disk.clone(),
+            next_record: 1,
+            applied: 0,
+            members: None,
+            ahead_ns: 0,
+        };
+        let nodes = (0..replicas).map(|_| node()).collect();
         let mut cluster = Self {
             chance: Stream::named(seed, "cluster"),
             weights: weights(&mut Stream::named(seed, "weights")),
@@ -92,13 +131,16 @@ impl Cluster {
             proposed: BTreeSet::from([Bytes::new()]),
             leaders: BTreeMap::new(),
             promised: vec![Ballot::NONE; replicas as usize],
+            spares,
+            groups: BTreeMap::new(),
+            accepted: BTreeMap::new(),
             reads: Vec::new(),
             reads_done: 0,
             next_value: 0,
         };
         // Three of four clusters have begun before; the others do so among all that goes wrong.
         if !seed.is_multiple_of(4) {
-            for node in &mut cluster.nodes {
+            for node in &mut cluster.nodes[..(replicas - spares) as usize] {
                 node.disk.records.push((0, Record::Promise { ballot: Ballot::BEGUN }));
                 node.disk.synced = 1;
             }
@@ -110,17 +152,11 @@ impl Cluster {
     fn start(&mut self, index: usize) {
         let replicas = u32::try_from(self.nodes.len()).unwrap();
         let node = &mut self.nodes[index];
-        let mut durable = Durable::from_snapshot(node.disk.snapshot);
+        let mut durable = Durable::from_snapshot(node.disk.snapshot, node.disk.members.clone());
         node.disk.records.iter().for_each(|(_, record)| durable.replay(record.clone()));
-        let config = Config {
-            me: u32::try_from(index).unwrap(),
-            replicas,
-            election_timeout_ns: TIMEOUT_NS,
-            own_write_first: false,
-            steps_down: true,
-        };
+        let config = config(u32::try_from(index).unwrap(), replicas, self.spares);
         let chance = Stream::named(self.chance.next_u64(), "node");
-        node.applied = node.disk.snapshot;
+        (node.applied, node.members) = (node.disk.snapshot, None);
         node.next_record = 1;
         node.disk.records.iter_mut().for_each(|(number, _)| *number = 0);
         node.paxos = Some(Paxos::recover(config, durable, chance, self.now_ns + node.ahead_ns));
@@ -140,14 +176,22 @@ impl Cluster {
 
     /// The process dies and its disk with it; one at a time, until it is back.
     fn lose_disk(&mut self, index: usize) {
-        // Who never took part has nothing to lose, and those that are left must remember that they do.
+        // Who never took part has nothing to lose, and those that are left must remember that they do: all that vote, or did
+        // before the last change. Of two that vote, none may go.
         let remembers = |node: &Node| {
             let synced = &node.disk.records[..node.disk.synced];
-            synced.iter().any(|(_, record)| !matches!(record, Record::Learn { .. }))
+            synced.iter().any(|(_, record)| !matches!(record, Record::Learn { .. } | Record::Draw { .. }))
         };
-        if !self.nodes.iter().all(remembers) {
+        let first = Members::first(u32::try_from(self.nodes.len()).unwrap() - self.spares);
+        let groups: Vec<_> = [first].into_iter().chain(self.groups.values().cloned()).rev().take(2).collect();
+        let voters = groups.iter().flat_map(|members| members.iter());
+        let all_remember = voters.map(|replica| &self.nodes[replica as usize]).all(remembers);
+        let too_few = groups.iter().any(|members| members.count() < 3);
+        let votes = groups.iter().any(|members| members.has(u32::try_from(index).unwrap()));
+        if votes && (too_few || !all_remember) || self.is_being_added(index) {
             return;
         }
+        self.forget_listener(index);
         let node = &mut self.nodes[index];
         (node.paxos, node.disk, node.applied) = (None, Disk::default(), 0);
         self.reads.retain(|read| read.node != index);
@@ -209,7 +253,14 @@ impl Cluster {
         let node = &mut self.nodes[index];
         let Some(paxos) = &mut node.paxos else { return };
         let slot = self.chance.below(node.disk.snapshot..paxos.chosen() + 1);
+        // A snapshot holds who votes after it: all slots, where that has changed since.
+        let slot = if node.members.as_ref().is_some_and(|members| members.since() > slot) {
+            node.applied
+        } else {
+            slot
+        };
         node.disk.snapshot = slot.max(node.disk.snapshot);
+        node.disk.members = node.members.clone();
         paxos.compact(slot.max(paxos.compacted()));
     }
 
@@ -227,7 +278,11 @@ impl Cluster {
                 Action::Choose { slot, value } => {
                     assert_eq!(slot, node.applied + 1, "in order, without gaps");
                     node.applied = slot;
-                    assert!(self.proposed.contains(&value), "{value:?} was never proposed");
+                    assert!(
+                        Change::of(&value).is_some() || self.proposed.contains(&value),
+                        "{value:?} was never proposed"
+                    );
+                    self.check_majority(slot);
                     let before = self.chosen.entry(slot).or_insert_with(|| value.clone());
                     assert_eq!(*before, value, "two values for slot {slot}");
                 }
@@ -237,9 +292,15 @@ impl Cluster {
                 }
                 Action::Follow => self.reads.retain(|read| read.node != index),
                 Action::Promised(ballot) => self.promised[index] = self.promised[index].max(ballot),
-                Action::Accepted { ballot, .. } => {
+                Action::Accepted { slot, ballot, .. } => {
                     assert!(ballot >= self.promised[index], "a promise was forgotten");
+                    assert!(
+                        node.members.as_ref().is_none_or(|members| members.has(me)),
+                        "{me} does not vote"
+                    );
+                    self.accepted.entry((slot, ballot)).or_default().insert(me);
                 }
+                Action::Reconfigure(members) => self.reconfigure(index, members),
                 Action::Read(number) => self.answer(index, number),
                 Action::SendSnapshot { to } => self.send_snapshot(index, to as usize),
             }
@@ -255,12 +316,13 @@ impl Cluster {
     }
 
     fn send_snapshot(&mut self, from: usize, to: usize) {
-        let slot = self.nodes[from].applied;
+        let (slot, members) = (self.nodes[from].applied, self.nodes[from].members.clone());
         let node = &mut self.nodes[to];
         let Some(paxos) = &mut node.paxos else { return };
         if slot > node.applied {
-            (node.applied, node.disk.snapshot) = (slot, slot);
-            paxos.installed(self.now_ns + node.ahead_ns, slot);
+            (node.applied, node.members) = (slot, members.clone());
+            (node.disk.snapshot, node.disk.members) = (slot, members.clone());
+            paxos.installed(self.now_ns + node.ahead_ns, slot, members);
             self.settle(to);
         }
     }
@@ -293,6 +355,7 @@ impl Cluster {
                 self.cut = u32::try_from(cut).ok().filter(|cut| (*cut as usize) < self.nodes.len());
             }
             9 => self.lose_disk(index),
+            10 => self.try_to_change(index),
             _ => {
                 self.now_ns += self.chance.below(0..TIMEOUT_NS / 10);
                 self.wake(index);
@@ -373,7 +436,11 @@ impl Cluster {
 
 /// A run of chance with faults, then without: nothing is ever chosen twice, and all is well in the end.
 fn check_run(seed: u64, replicas: u32, steps: u32) -> (usize, usize) {
-    let mut cluster = Cluster::new(seed, replicas);
+    let cluster = check(Cluster::new(seed, replicas), steps);
+    (cluster.chosen.len(), cluster.reads_done)
+}
+
+fn check(mut cluster: Cluster, steps: u32) -> Cluster {
     (0..steps).for_each(|_| cluster.step(true));
     cluster.heal(5 * TIMEOUT_NS);
     let leader = cluster.leader().expect("one leader once all is healed");
@@ -383,7 +450,7 @@ fn check_run(seed: u64, replicas: u32, steps: u32) -> (usize, usize) {
     for node in &cluster.nodes {
         assert!(node.applied >= slot, "a replica did not catch up: {} of {slot}", node.applied);
     }
-    (cluster.chosen.len(), cluster.reads_done)
+    cluster
 }
 
 proptest! {
@@ -500,14 +567,11 @@ struct Acceptor {
 
 impl Acceptor {
     fn new() -> Self {
-        let config = Config {
-            me: 1,
-            replicas: 3,
-            election_timeout_ns: TIMEOUT_NS,
-            own_write_first: false,
-            steps_down: true,
-        };
         let durable = Durable { promised: Ballot::BEGUN, ..Durable::default() };
+        Self::with(config(1, 3, 0), durable)
+    }
+
+    fn with(config: Config, durable: Durable) -> Self {
         let paxos = Paxos::recover(config, durable, Stream::named(0, "acceptor"), 0);
         Self { paxos, written: 0 }
     }
@@ -549,15 +613,7 @@ fn nothing_is_promised_or_accepted_before_the_disk_has_it() {
 
 #[test]
 fn a_replica_without_memory_votes_for_nobody_until_it_knows_what_the_others_know() {
-    let config = Config {
-        me: 1,
-        replicas: 3,
-        election_timeout_ns: TIMEOUT_NS,
-        own_write_first: false,
-        steps_down: true,
-    };
-    let paxos = Paxos::recover(config, Durable::default(), Stream::named(0, "acceptor"), 0);
-    let mut acceptor = Acceptor { paxos, written: 0 };
+    let mut acceptor = Acceptor::with(config(1, 3, 0), Durable::default());
     let ballot = Ballot::NONE.next_of(0).next_of(2);
     acceptor.paxos.wake(TIMEOUT_NS);
     let asked = acceptor.said();

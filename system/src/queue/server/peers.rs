@@ -7,6 +7,7 @@ use crate::queue::protocol::PEERS_PORT;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use sim::history::NodeIndex;
 use sim::net::TcpListener;
 use sim::stack::Deployment;
 use sim::time::Instant;
@@ -41,6 +42,8 @@ enum Content {
 pub(super) struct Peers {
     me: Replica,
     remotes: BTreeMap<Replica, Remote<PeerFrame, ()>>,
+    /// The nodes of all replicas, this one's too.
+    nodes: Vec<NodeIndex>,
     sent_snapshot: BTreeMap<Replica, Instant>,
 }
 
@@ -50,7 +53,14 @@ impl Peers {
         let nodes = (0..).zip(deployment.of_role("queue"));
         let others = nodes.filter(|(replica, _)| *replica != me);
         let remotes = others.map(|(replica, node)| (replica, Remote::new(&node.name, PEERS_PORT, patience)));
-        Self { me, remotes: remotes.collect(), sent_snapshot: BTreeMap::new() }
+        let all = (0..).zip(&deployment.nodes).filter(|(_, node)| node.role == "queue");
+        let nodes = all.map(|(index, _)| NodeIndex(index)).collect();
+        Self { me, remotes: remotes.collect(), nodes, sent_snapshot: BTreeMap::new() }
+    }
+
+    /// What histories call a replica.
+    pub(super) fn node(&self, replica: Replica) -> Option<NodeIndex> {
+        self.nodes.get(replica as usize).copied()
     }
 
     pub(super) fn send(&self, to: Replica, message: Message) {

@@ -8,7 +8,9 @@ use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
 use crate::queue::lease_name;
 use crate::queue::log::Snapshot;
-use crate::queue::paxos::{Action, Message, Paxos, ReadKind, Record, Replica as Place, Slot};
+use crate::queue::paxos::{
+    Action, Change, Members, Message, Paxos, ReadKind, Record, Replica as Place, Slot,
+};
 use crate::queue::protocol::{Request, Response};
 use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
 use crate::rpc::Incoming;
@@ -47,6 +49,8 @@ pub(super) struct Replica {
     pub(super) assembly: Assembly,
     /// The last slot that is in `state`.
     pub(super) applied: Slot,
+    /// Who votes after it; none where that never changes.
+    pub(super) members: Option<Members>,
     /// Records that are to be written, and the last one's number.
     pub(super) records: Vec<Record>,
     pub(super) written: u64,
@@ -207,6 +211,7 @@ impl Replica {
                 }
                 Action::Read(number) => self.read(number),
                 Action::SendSnapshot { to } => self.send_snapshot(to),
+                Action::Reconfigure(members) => self.reconfigure(members),
             }
         }
     }
@@ -214,7 +219,7 @@ impl Replica {
     fn apply(&mut self, slot: Slot, value: &Bytes) {
         debug_assert_eq!(slot, self.applied + 1, "slots are applied in order");
         record(Fact::Choose { group: GROUP, slot, value: self.digests.of(value) });
-        let entry = if value.is_empty() {
+        let entry = if value.is_empty() || Change::of(value).is_some() {
             Entry::default()
         } else {
             postcard::from_bytes(value)
@@ -240,6 +245,13 @@ impl Replica {
             let snapshot = self.snapshot();
             self.save(snapshot, false);
         }
+    }
+
+    /// Others vote on the slots to come.
+    fn reconfigure(&mut self, members: Members) {
+        let replicas = members.iter().filter_map(|replica| self.peers.node(replica)).collect();
+        record(Fact::Members { group: GROUP, since: members.since(), replicas });
+        self.members = Some(members);
     }
 
     fn effect(&mut self, effect: Effect) {
@@ -300,7 +312,11 @@ impl Replica {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { slot: self.applied, state: Bytes::from(self.state.encode()) }
+        let mut bytes = self.state.encode();
+        if let Some(members) = &self.members {
+            bytes = postcard::to_extend(members, bytes).expect("members have no types that postcard lacks");
+        }
+        Snapshot { slot: self.applied, state: Bytes::from(bytes) }
     }
 
     fn save(&mut self, snapshot: Snapshot, install: bool) {
@@ -323,12 +339,13 @@ impl Replica {
             self.saving = false;
             sim::sometimes!("a snapshot takes the place of a part of the log");
         } else if snapshot.slot > self.paxos.chosen() {
-            let Some(state) = State::decode(self.settings.limits, &snapshot.state) else { return };
+            let read = super::read_snapshot(self.settings.limits, &snapshot.state);
+            let Some((state, members)) = read else { return };
             sim::sometimes!("a peer's snapshot takes the place of the state");
             self.state = state;
             self.applied = snapshot.slot;
             self.store.replace_needed(self.state.needed_blobs().collect(), self.state.as_of());
-            self.paxos.installed(now.as_nanos(), snapshot.slot);
+            self.paxos.installed(now.as_nanos(), snapshot.slot, members);
         }
         // An error means that the process ends.
         let _ = self.log.send(LogWork::Forget(snapshot.slot));

@@ -245,7 +245,9 @@ impl Pair {
             }
             Do::Snapshot => {
                 let bytes = self.state.encode();
-                self.state = State::decode(self.state.limits, &bytes).expect("it was encoded");
+                let (state, rest) = State::decode(self.state.limits, &bytes).expect("it was encoded");
+                assert!(rest.is_empty());
+                self.state = state;
                 assert_eq!(self.state.encode(), bytes);
             }
         }
