@@ -8,6 +8,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a connection falls silent",
     "a deposed leader is refused",
     "a deposed leader leaves commands open",
+    "a job comes back whose body could not be had",
     "a job is enqueued that has ended already",
     "a job is enqueued that is there already",
     "a job is put back that was put back already",

@@ -117,9 +117,10 @@ impl QueueClient {
         let client = self.clone();
         sim::task::spawn(async move {
             let deadline = Instant::now() + Duration::from_nanos(grant.lease_ns);
-            let lease = lease_of(grant, Bytes::new(), Instant::now());
+            let delay_ns = nanoseconds(RETURN_DELAY);
+            let request = || Request::Return { key: grant.key.clone(), token: grant.token, delay_ns };
             // Where this fails too, the lease expires.
-            let _ = client.give_back(&lease, RETURN_DELAY, deadline).await;
+            let _ = within(deadline, client.replicas.ask(request, deadline)).await;
         });
     }
 

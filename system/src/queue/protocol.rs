@@ -82,6 +82,15 @@ pub enum Request {
     },
     /// How many jobs are there?
     Depth,
+    /// Give a job back whose body could not be had.
+    Return {
+        /// Its key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// Not to be handed out again before.
+        delay_ns: u64,
+    },
 }
 
 /// What a replica answers.

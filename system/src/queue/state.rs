@@ -153,6 +153,7 @@ impl State {
             }
             Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns, effects),
             Command::GiveBack { key, token, delay_ns } => self.give_back(&key, token, delay_ns, effects),
+            Command::Return { key, token, delay_ns } => self.take_back(&key, token, delay_ns, effects),
             Command::Finish { key, token, result, amounts } => {
                 self.finish(&key, token, result, amounts, effects)
             }
@@ -269,10 +270,28 @@ impl State {
             return Reply::Fenced;
         };
         let cause = format!("{worker} gave it back");
-        let until_ns = self.core.clock_ns.saturating_add(delay_ns);
-        let stage = if delay_ns == 0 { Stage::Waiting } else { Stage::Delayed { until_ns } };
+        let stage = self.waiting_after(delay_ns);
         self.return_or_set_aside(position, stage, &cause, effects);
         Reply::Done
+    }
+
+    /// A job comes back that its worker never saw. Were that a delivery, jobs whose bodies are out of reach for a while, or lost,
+    /// would be set aside as poison: an excuse for losing them.
+    fn take_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
+        let Some(position) = self.leased(key, token, effects).map(|(position, _)| position) else {
+            return Reply::Fenced;
+        };
+        sim::sometimes!("a job comes back whose body could not be had");
+        let job = self.core.jobs.get_mut(&position).expect("what is leased is there");
+        job.deliveries = job.deliveries.saturating_sub(1);
+        let stage = self.waiting_after(delay_ns);
+        self.enter(position, stage);
+        Reply::Done
+    }
+
+    fn waiting_after(&self, delay_ns: u64) -> Stage {
+        let until_ns = self.core.clock_ns.saturating_add(delay_ns);
+        if delay_ns == 0 { Stage::Waiting } else { Stage::Delayed { until_ns } }
     }
 
     fn finish(

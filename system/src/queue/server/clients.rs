@@ -102,6 +102,9 @@ impl Clients {
             Request::GiveBack { key, token, delay_ns } => {
                 (Command::GiveBack { key, token, delay_ns }, Kind::Plain(back))
             }
+            Request::Return { key, token, delay_ns } => {
+                (Command::Return { key, token, delay_ns }, Kind::Plain(back))
+            }
             Request::Finish { key, token, result, amounts } => {
                 (Command::Finish { key, token, result, amounts }, Kind::Plain(back))
             }
@@ -400,9 +403,10 @@ fn weight(command: &Command) -> usize {
     let strings = match command {
         Command::Enqueue(new) => new.key.len() + new.request.len(),
         Command::Lease { worker, .. } => worker.len(),
-        Command::Extend { key, .. } | Command::GiveBack { key, .. } | Command::Redrive { key, .. } => {
-            key.len()
-        }
+        Command::Extend { key, .. }
+        | Command::GiveBack { key, .. }
+        | Command::Return { key, .. }
+        | Command::Redrive { key, .. } => key.len(),
         Command::Pass | Command::ForgetUses { .. } => 0,
         Command::Finish { key, result, .. } => {
             key.len()

@@ -73,6 +73,15 @@ pub enum Command {
         /// The batch's number.
         number: u64,
     },
+    /// Give a job back whose body its worker could not get. That says nothing of the job: it is no delivery.
+    Return {
+        /// The job's key.
+        key: String,
+        /// Its lease's token.
+        token: u64,
+        /// Not to be handed out again before.
+        delay_ns: u64,
+    },
 }
 
 /// A job to take, whose body is stored.

@@ -135,6 +135,7 @@ enum Do {
     Lease { attempt: u64, most: u32, lease_ns: u64 },
     Extend { key: u8, back: u64 },
     GiveBack { key: u8, back: u64, delay_ns: u64 },
+    Return { key: u8, back: u64, delay_ns: u64 },
     Finish { key: u8, back: u64, output: Option<u8> },
     Redrive { key: u8, attempt: u64 },
     Pass(u64),
@@ -153,6 +154,8 @@ fn doing() -> impl Strategy<Value = Do> {
         1 => (0_u8..12, back()).prop_map(|(key, back)| Do::Extend { key, back }),
         1 => (0_u8..12, back(), prop_oneof![Just(0), 1_u64..200])
             .prop_map(|(key, back, delay_ns)| Do::GiveBack { key, back, delay_ns }),
+        1 => (0_u8..12, back(), prop_oneof![Just(0), 1_u64..200])
+            .prop_map(|(key, back, delay_ns)| Do::Return { key, back, delay_ns }),
         4 => (0_u8..12, back(), proptest::option::of(0_u8..4))
             .prop_map(|(key, back, output)| Do::Finish { key, back, output }),
         2 => (0_u8..12, 0_u64..3).prop_map(|(key, attempt)| Do::Redrive { key, attempt }),
@@ -236,6 +239,16 @@ impl Pair {
                 });
                 let reply = self.apply(0, Some(Command::GiveBack { key, token, delay_ns }));
                 assert_eq!(reply, Some(if given { Reply::Done } else { Reply::Fenced }));
+            }
+            Do::Return { key, back, delay_ns } => {
+                let (key, token) = (key.to_string(), self.token(&key.to_string(), back));
+                let now_ns = self.model.clock_ns;
+                let returned = self.with_lease(&key, token, |item, _| {
+                    item.deliveries -= 1;
+                    item.at = At::Waiting { from_ns: now_ns + delay_ns };
+                });
+                let reply = self.apply(0, Some(Command::Return { key, token, delay_ns }));
+                assert_eq!(reply, Some(if returned { Reply::Done } else { Reply::Fenced }));
             }
             Do::Finish { key, back, output } => self.finish(&key.to_string(), back, output),
             Do::Redrive { key, attempt } => self.redrive(&key.to_string(), attempt),
