@@ -252,7 +252,7 @@ impl Worker {
 
     async fn give_back(&self, lease: &Lease) {
         sim::sometimes!("a worker gives a job back");
-        tracing::warn!(id = %lease.id, "a job needs more memory than this node has to give");
+        tracing::info!(id = %lease.id, "a job needs more memory than this node has to give");
         let given = self.queue.give_back(lease, GIVE_BACK_DELAY, Instant::now() + ANSWER_WAIT).await;
         if let Err(error) = given {
             // The lease ends by itself.
