@@ -187,7 +187,17 @@ impl State {
         self.core.blobs.hold(body.digest, effects);
         let position = self.core.position;
         let (body, redriven_by, stage) = (body.digest, None, Stage::Waiting);
-        let job = Job { id, key: key.clone(), group, request, body, deliveries: 0, redriven_by, stage };
+        let job = Job {
+            id,
+            key: key.clone(),
+            group,
+            request,
+            body,
+            deliveries: 0,
+            returned: 0,
+            redriven_by,
+            stage,
+        };
         self.core.jobs.insert(position, job);
         self.keys.insert(key, position);
         self.put_at_the_back(position, group);
@@ -211,7 +221,8 @@ impl State {
         sim::sometimes!("a job that was set aside is put back");
         let mut job = self.core.jobs.remove(&before).expect("it is there");
         self.unindex(before, &job.stage);
-        (job.deliveries, job.redriven_by, job.stage) = (0, Some(attempt), Stage::Waiting);
+        (job.deliveries, job.returned) = (0, 0);
+        (job.redriven_by, job.stage) = (Some(attempt), Stage::Waiting);
         let (id, group, position, token) = (job.id, job.group, self.core.position, self.core.token);
         self.core.jobs.insert(position, job);
         self.keys.insert(key.to_owned(), position);
@@ -275,15 +286,15 @@ impl State {
         Reply::Done
     }
 
-    /// A job comes back that its worker never saw. Were that a delivery, jobs whose bodies are out of reach for a while, or lost,
-    /// would be set aside as poison: an excuse for losing them.
+    /// A job comes back that its worker never saw. Were it counted against it, jobs whose bodies are out of reach for a while, or
+    /// lost, would be set aside as poison: an excuse for losing them.
     fn take_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
         let Some(position) = self.leased(key, token, effects).map(|(position, _)| position) else {
             return Reply::Fenced;
         };
         sim::sometimes!("a job comes back whose body could not be had");
         let job = self.core.jobs.get_mut(&position).expect("what is leased is there");
-        job.deliveries = job.deliveries.saturating_sub(1);
+        job.returned += 1;
         let stage = self.waiting_after(delay_ns);
         self.enter(position, stage);
         Reply::Done
@@ -352,11 +363,12 @@ impl State {
 
     fn return_or_set_aside(&mut self, position: u64, back: Stage, cause: &str, effects: &mut Vec<Effect>) {
         let job = &self.core.jobs[&position];
-        if job.deliveries < self.limits.deliveries_max {
+        let tries = job.deliveries - job.returned;
+        if tries < self.limits.deliveries_max {
             return self.enter(position, back);
         }
         sim::sometimes!("a job is set aside as poison");
-        let reason = format!("delivered {} times without a result; at last {cause}", job.deliveries);
+        let reason = format!("delivered {tries} times without a result; at last {cause}");
         let (id, key, at) = (job.id, job.key.clone(), self.core.position);
         effects.push(Effect::Quarantined { id, position: at, reason: reason.clone(), key });
         self.enter(position, Stage::Quarantined { ended_ns: self.core.clock_ns, reason });

@@ -73,7 +73,7 @@ pub enum Command {
         /// The batch's number.
         number: u64,
     },
-    /// Give a job back whose body its worker could not get. That says nothing of the job: it is no delivery.
+    /// Give a job back whose body its worker could not get. That says nothing of the job, and is not counted against it.
     Return {
         /// The job's key.
         key: String,

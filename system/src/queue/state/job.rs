@@ -19,6 +19,8 @@ pub struct Job {
     pub body: Digest,
     /// How often it was handed out since it was enqueued, or put back after it was set aside.
     pub deliveries: u32,
+    /// How many of those came back since the worker could not get the body, which says nothing of the job.
+    pub returned: u32,
     /// The attempt that last put it back after it was set aside.
     pub redriven_by: Option<u64>,
     /// How far it is.
