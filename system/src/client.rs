@@ -77,7 +77,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "client.pictures",
         why: "how many different pictures of each of two formats all clients have together",
         default: "12",
-        kind: SettingKind::Number { least: 1, most: 1_000_000 },
+        kind: SettingKind::Number { least: 1, most: 10_000 },
     },
 ];
 

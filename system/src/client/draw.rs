@@ -69,7 +69,7 @@ impl Wish {
 }
 
 /// A user's picture, made once a process: it is a pure function of its arguments, so that a static which survives a
-/// world cannot tell one world of another.
+/// world cannot tell one world of another. Of 2 KB each, and as many as `client.pictures` lets be.
 fn picture(kind: SampleKind, number: u64) -> Bytes {
     static MADE: Mutex<BTreeMap<(bool, u64), Bytes>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -153,7 +153,7 @@ impl State {
             }
             Command::Extend { key, token, lease_ns } => self.extend(&key, token, lease_ns, effects),
             Command::GiveBack { key, token, delay_ns } => self.give_back(&key, token, delay_ns, effects),
-            Command::Return { key, token, delay_ns } => self.take_back(&key, token, delay_ns, effects),
+            Command::Return { key, token, delay_ns } => self.return_unseen(&key, token, delay_ns, effects),
             Command::Finish { key, token, result, amounts } => {
                 self.finish(&key, token, result, amounts, effects)
             }
@@ -288,7 +288,7 @@ impl State {
 
     /// A job comes back that its worker never saw. Were it counted against it, jobs whose bodies are out of reach for a while, or
     /// lost, would be set aside as poison: an excuse for losing them.
-    fn take_back(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
+    fn return_unseen(&mut self, key: &str, token: u64, delay_ns: u64, effects: &mut Vec<Effect>) -> Reply {
         let Some(position) = self.leased(key, token, effects).map(|(position, _)| position) else {
             return Reply::Fenced;
         };
