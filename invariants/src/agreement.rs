@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const LAW: Law = Law {
     name: "agreement",
     sentence: "no two replicas choose differently for one slot, a value is chosen only once a majority of those who vote \
-               accepted it, a promise is kept across crashes, a ballot has one leader and one value a slot, and who votes \
-               changes by one at a time",
+               accepted it, nobody leads without the promises of a majority, a promise is kept across crashes, a ballot has \
+               one leader and one value a slot, and who votes changes by one at a time",
     needs: "a replica that learns that a value is chosen",
     survives: &[Bound::MinorityOfDisks(Keepers::Replicas)],
     make: |plan| Box::new(Agreement::new(plan)),
@@ -23,7 +23,8 @@ const RECENT_SLOTS: u64 = 4096;
 /// Ballots whose leaders are kept, below the highest.
 const RECENT_BALLOTS: usize = 1024;
 
-/// The law at work. Sources: Lamport 2001, "Paxos Made Simple", section 2.1 (safety) and 2.2 (promises P1a, P2c).
+/// The law at work. Sources: Lamport 2001, "Paxos Made Simple", section 2.1 (safety), 2.2 (promises P1a, P2c) and 2.3
+/// (phase 1).
 ///
 /// What is chosen stays chosen: that a minority of disks may be lost after it is what [`Law::survives`] says.
 struct Agreement {
@@ -44,6 +45,8 @@ struct Group {
     /// Whether leaders say so at all: then nothing may be accepted in a ballot that nobody leads.
     is_led: bool,
     promised: BTreeMap<NodeIndex, (u64, Said)>,
+    /// By ballot: who ever promised it, whatever became of its disk. Where nobody says so at all, leaders need no promises.
+    promises: BTreeMap<u64, Vec<Said>>,
     /// Who votes on the slots above each, and who said so first; nothing where all replicas do.
     members: BTreeMap<u64, (BTreeSet<NodeIndex>, Said)>,
     /// What each replica said last of who votes: from which slot on, and whether it does.
@@ -130,11 +133,47 @@ impl Agreement {
             let earlier = first.event(Fact::Lead { group, ballot });
             self.add("two leaders of one ballot", message, Some(earlier), event);
         }
+        self.check_promises(event, group, ballot);
+    }
+
+    /// A replica leads: of those who vote, as it may know them, a majority promised its ballot. It may be behind the latest
+    /// change of who votes, so that a majority at any time will do.
+    fn check_promises(&mut self, event: &Event, group: u32, ballot: u64) {
+        let Some(state) = self.groups.get(&group) else { return };
+        // Of ballots so low nothing is kept any more, or never was.
+        if state.promises.first_key_value().is_none_or(|(lowest, _)| ballot < *lowest) {
+            return;
+        }
+        let promises = state.promises.get(&ballot).map_or(&[][..], Vec::as_slice);
+        let replicas = self.replicas.get(event.node.0 as usize).copied().unwrap_or_default();
+        let of = |voters: &BTreeSet<NodeIndex>| {
+            (promises.iter().filter(|said| voters.contains(&said.node)).count(), voters.len() / 2 + 1)
+        };
+        let all = state.members.is_empty().then_some((promises.len(), replicas / 2 + 1));
+        let counts: Vec<_> = state.members.values().map(|(voters, _)| of(voters)).chain(all).collect();
+        if counts.iter().any(|(count, majority)| count >= majority) {
+            return;
+        }
+        let (count, majority) = counts.into_iter().max().unwrap_or_default();
+        let (name, by) = (self.names.name(event.node), self.by(promises.iter().map(|said| said.node)));
+        let message = format!(
+            "{name} leads with ballot {ballot}, which {count} of those who vote promised{by} where {majority} are a majority"
+        );
+        let lines = promises.iter().map(|said| said.event(Fact::Promise { group, ballot }));
+        let lines = lines.chain([event.clone()]).map(|event| self.names.line(&event)).collect();
+        self.violations.add_all(event.at_ns, "leads without a majority", None, message, lines);
     }
 
     fn promise(&mut self, event: &Event, group: u32, ballot: u64) {
         self.check_place(event, group, None);
         let state = self.groups.entry(group).or_default();
+        let promises = state.promises.entry(ballot).or_default();
+        if promises.iter().all(|said| said.node != event.node) {
+            promises.push(Said::of(event));
+        }
+        while state.promises.len() > RECENT_BALLOTS {
+            state.promises.pop_first();
+        }
         let (promised, said) = *state.promised.entry(event.node).or_insert((ballot, Said::of(event)));
         if ballot > promised {
             state.promised.insert(event.node, (ballot, Said::of(event)));
@@ -231,13 +270,14 @@ impl Agreement {
         self.add("two values for one slot", message, earlier, event);
     }
 
+    /// Who did something, in parentheses; nothing where nobody did.
+    fn by(&self, nodes: impl Iterator<Item = NodeIndex>) -> String {
+        let names: Vec<_> = nodes.map(|node| self.names.name(node)).collect();
+        if names.is_empty() { String::new() } else { format!(" (by {})", names.join(", ")) }
+    }
+
     fn without_majority(&mut self, event: &Event, slot: u64, votes: &[Event], majority: usize) {
-        let (accepted, names) = (votes.len(), votes.iter().map(|vote| self.names.name(vote.node)));
-        let by = if votes.is_empty() {
-            String::new()
-        } else {
-            format!(" (by {})", names.collect::<Vec<_>>().join(", "))
-        };
+        let (accepted, by) = (votes.len(), self.by(votes.iter().map(|vote| vote.node)));
         let message =
             format!("slot {slot} was chosen with {accepted} acceptances{by} where {majority} are a majority");
         let lines = votes.iter().chain([event]).map(|event| self.names.line(event)).collect();

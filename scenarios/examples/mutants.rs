@@ -303,7 +303,9 @@ mod workshop {
         fn open(root: &Path) -> Result<Self> {
             let folder = root.join("target/mutants");
             let this = Self { source: folder.join("source"), target: folder.join("build") };
-            let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output()?;
+            let mut list = Command::new("git");
+            list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+            let listed = list.current_dir(root).output()?;
             if !listed.status.success() {
                 return Err("the source must be a git checkout".into());
             }

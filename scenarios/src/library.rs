@@ -85,6 +85,7 @@ built_in![
     "swarm/anything",
     "swarm/auth",
     "swarm/clocks",
+    "swarm/deposed",
     "swarm/disks",
     "swarm/elections",
     "swarm/everything",
@@ -94,6 +95,7 @@ built_in![
     "swarm/power",
     "swarm/releases",
     "swarm/slow-links",
+    "swarm/stand-ins",
     "swarm/votes",
     "swarm/workers",
 ];

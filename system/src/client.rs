@@ -68,6 +68,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
     },
     Setting {
+        name: "client.redrive-done",
+        why: "whether clients ask to have jobs put back that are done, too: a mistake, that must change nothing",
+        default: "false",
+        kind: SettingKind::Flag,
+    },
+    Setting {
         name: "client.wishes",
         why: "what the other clients send: pictures and some nonsense, to be done now or later (`mixed`), or pictures to be done now (`pictures`)",
         default: "mixed",
@@ -97,6 +103,8 @@ struct User {
     revoke_at_ns: u64,
     /// From when on it has jobs put back that were set aside.
     redrive_at: Option<Instant>,
+    /// Whether it tries that with jobs that are done, too.
+    redrives_done: bool,
 }
 
 /// Runs one client: each operation at its time, whatever became of those before it, until each has an answer or is given up.
@@ -184,6 +192,7 @@ impl User {
             budget: Budget::new(deployment.number("client.retry-budget")),
             holder: None,
             redrive_at: redrive_at.map(|at| Instant::from_nanos(0) + at),
+            redrives_done: deployment.flag("client.redrive-done"),
             revoke_at_ns: u64::try_from(revoke_at_ns).ok().filter(|_| revoked).unwrap_or(u64::MAX),
         }
     }
@@ -221,6 +230,9 @@ impl User {
         let (wait, wish_of) = (BACK_OFF, &wish);
         let mut want = Want { user: self, id, wish: wish_of, deadline, server, chance, wait, redrive_at };
         let told = if wish.sync { want.picture().await } else { want.job().await };
+        if self.redrives_done && matches!(told, Told::Picture(_)) {
+            want.put_back_in_vain().await;
+        }
         sim::node::record(match told {
             Told::Picture(bytes) => Fact::Receive { id, output: Digest::of(&bytes) },
             Told::No(status) => Fact::Refuse { id, status: status.into() },
@@ -316,6 +328,14 @@ impl Want<'_> {
                 Answer::Again(least) if self.back_off(least).await => {}
                 _ => return false,
             }
+        }
+    }
+
+    /// Asks to have a job put back that is done, which the service refuses.
+    async fn put_back_in_vain(&mut self) {
+        let path = format!("/v1/jobs/{}/redrive", self.id);
+        if matches!(self.ask(Request::post(&path), Bytes::new()).await, Answer::No(409)) {
+            sim::sometimes!("a job that is done is not put back");
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) const MARKS: &[&str] = &[
     "a job is enqueued that is there already",
     "a job is put back that was put back already",
     "a job is set aside as poison",
+    "a job that is done is not put back",
     "a job that was set aside is put back",
     "a job waits for an earlier one of its group",
     "a leader comes to a change that another proposed",

@@ -18,8 +18,9 @@ impl Paxos {
         if ballot > self.promised {
             self.take_part(now_ns, ballot);
             self.persist(now_ns, Record::Promise { ballot });
-            self.after_durable(now_ns, Held::Promise(ballot));
         }
+        // Said again where it was made before: a process that ended in between may not have come to say it.
+        self.after_durable(now_ns, Held::Promise(ballot));
         let accepted = self.entries.range(self.chosen + 1..);
         let accepted: Vec<_> = accepted.map(|(slot, entry)| (*slot, entry.clone())).collect();
         sim::sometimes!(!accepted.is_empty(), "a promise reports what is accepted and may be chosen");
