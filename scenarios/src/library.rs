@@ -71,6 +71,7 @@ built_in![
     "power/inrush",
     "queue/change-under-fire",
     "queue/replace-replica",
+    "queue/spare-loses-its-disk",
     "release/appnexus-2013",
     "release/ariane-1996",
     "release/cold-start",
