@@ -217,9 +217,11 @@ fn operations_cost_what_the_plan_says_and_more_on_a_slow_disk() {
             std::future::pending::<()>().await;
         })
     };
-    let slow = SlowDisk { nodes: server().nodes, factor: 10.0 };
+    let slow = |factor| Inject::SlowDisk(SlowDisk { nodes: server().nodes, factor });
     let faults = vec![
-        fault(SECOND, 4 * SECOND, Inject::SlowDisk(slow)),
+        fault(SECOND, 4 * SECOND, slow(10.0)),
+        // Of two that overlap the worse counts, or nobody could say when what they slowed down ends.
+        fault(SECOND, 4 * SECOND, slow(8.0)),
         fault(5 * SECOND, 6 * SECOND, Inject::PowerLoss(server())),
     ];
     let (_, events) = run(&plan(DiskPlan::default(), faults), timed);

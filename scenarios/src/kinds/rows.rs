@@ -299,7 +299,7 @@ pub const KINDS: &[Kind] = &[
         hits: Hits::Nodes,
         fields: &[Field {
             name: "factor",
-            why: "how many times longer",
+            why: "how many times longer; of several at once the largest counts",
             kind: FieldKind::Number(1.0, 1e6),
             default: None,
             example: "factor = 10",

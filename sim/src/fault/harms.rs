@@ -55,7 +55,7 @@ harms! {
     }
     /// [`Inject::SlowDisk`](super::Inject::SlowDisk).
     SlowDisk on nodes {
-        /// How many times longer every operation takes, at least 1.
+        /// How many times longer every operation takes, at least 1. Of several at once the largest counts.
         pub factor: f64,
     }
     /// [`Inject::DiskError`](super::Inject::DiskError).

@@ -37,7 +37,8 @@ impl Device {
 
     /// Takes an operation of this mean latency and many bytes at `now_ns`; returns when it will be done.
     pub(crate) fn take(&mut self, now_ns: u64, latency_ns: u64, bytes: u64) -> u64 {
-        let factor: f64 = self.slow_by.values().product();
+        // Not their product: of several that overlap it would have one write go on for hours after all is healed.
+        let factor = self.slow_by.values().copied().reduce(f64::max).unwrap_or(1.0);
         let now_ns = self.stuck_until_ns.values().copied().fold(now_ns, u64::max);
         // Half is fixed and half exponential: real devices have a floor and a tail.
         let half = Duration::from_nanos(latency_ns / 2);
@@ -61,7 +62,7 @@ impl Device {
         self.passed_ns = 0;
     }
 
-    /// Has `fault` make every operation take `factor` times as long.
+    /// Has `fault` make every operation take `factor` times as long. Of several faults the worst counts.
     pub(crate) fn slow_by(&mut self, fault: u32, factor: f64) {
         self.slow_by.insert(fault, factor);
     }
