@@ -6,7 +6,7 @@
 //! cargo run -p hogwash-scenarios --example mutants -- paxos lease  those whose names begin so
 //! cargo run -p hogwash-scenarios --example mutants -- --seeds 100
 //! cargo run -p hogwash-scenarios --example mutants -- --guide      with plain plans and with guided ones, side by side
-//! cargo run -p hogwash-scenarios --example mutants -- --cpu-s 60   so much CPU for each mutant's seeds at most, not 90
+//! cargo run -p hogwash-scenarios --example mutants -- --cpu-s 60   so much CPU for each mutant's seeds at most, not 240
 //! cargo run -p hogwash-scenarios --example mutants -- --check      only whether every patch still applies
 //! ```
 //!
@@ -28,7 +28,7 @@ fn main() {}
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut check, mut names) = (false, Vec::new());
-    let mut effort = Effort { seeds_max: 500, cpu_s_max: 90.0, guide: false };
+    let mut effort = Effort { seeds_max: 500, cpu_s_max: 240.0, guide: false };
     let (mut here, mut scenarios) = (false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
