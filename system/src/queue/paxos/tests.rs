@@ -4,7 +4,7 @@ mod cluster;
 mod members;
 
 use super::*;
-use cluster::{Cluster, TIMEOUT_NS, Weights, check, check_run, config, weights};
+use cluster::{Cluster, TIMEOUT_NS, check, check_run, config};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
