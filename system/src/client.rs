@@ -316,9 +316,8 @@ impl Want<'_> {
         let Some(redrive_at) = self.redrive_at.take() else { return false };
         sleep_until(redrive_at).await;
         (self.deadline, self.wait) = (Instant::now() + self.user.deadline, BACK_OFF);
-        let path = format!("/v1/jobs/{}/redrive", self.id);
         loop {
-            match self.ask(Request::post(&path), Bytes::new()).await {
+            match self.redrive().await {
                 Answer::Accepted => {
                     sim::node::record(Fact::Acknowledge { id: self.id });
                     return true;
@@ -333,10 +332,14 @@ impl Want<'_> {
 
     /// Asks to have a job put back that is done, which the service refuses.
     async fn put_back_in_vain(&mut self) {
-        let path = format!("/v1/jobs/{}/redrive", self.id);
-        if matches!(self.ask(Request::post(&path), Bytes::new()).await, Answer::No(409)) {
+        if matches!(self.redrive().await, Answer::No(409)) {
             sim::sometimes!("a job that is done is not put back");
         }
+    }
+
+    async fn redrive(&mut self) -> Answer {
+        let path = format!("/v1/jobs/{}/redrive", self.id);
+        self.ask(Request::post(&path), Bytes::new()).await
     }
 
     /// One question how far the job is.
