@@ -12,6 +12,7 @@ mod codec;
 mod contain;
 mod converter;
 mod cost;
+mod density;
 mod error;
 mod header;
 mod limits;

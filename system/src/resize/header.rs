@@ -70,6 +70,8 @@ pub struct Header {
     pub height: u32,
     /// How often a decoder goes over all pixels: the scans of a JPEG, at least 1. Never too low.
     pub scans: u32,
+    /// How coarse a JPEG is: the steps by which it quantises brightness, added up. 0 where it gives none, and of the rest.
+    pub coarseness: u32,
     /// Pixels that a decoder has to produce, with what hangs over the edges and with frames beside the canvas.
     pub coded_px: u64,
     /// Bytes of the whole file.
@@ -90,6 +92,7 @@ impl Header {
             width,
             height,
             scans: 1,
+            coarseness: 0,
             coded_px,
             coded_bytes: 0,
             decoded_bytes,

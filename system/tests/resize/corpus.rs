@@ -68,7 +68,8 @@ fn users_pictures() -> Vec<(String, Bytes)> {
     numbers.map(|(name, kind, seed)| (format!("user's-{name}-{seed}"), sample_image(kind, seed))).collect()
 }
 
-fn parse(wanted: &str) -> Request {
+/// A question as it is typed.
+pub(crate) fn parse(wanted: &str) -> Request {
     Request::parse(wanted.split('&').filter_map(|pair| pair.split_once('='))).expect("a good question")
 }
 

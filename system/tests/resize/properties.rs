@@ -1,8 +1,8 @@
 //! What holds for every conversion: of good pictures, of damaged ones, and of bytes that never were a picture.
 use bytes::Bytes;
 use hogwash_system::resize::{
-    Coding, Converter, Fit, Limits, OutputFormat, Request, ResizeError, SampleKind, estimated_cost, inspect,
-    resize, sample_image,
+    Codec, Coding, Converter, Fit, Limits, OutputFormat, Request, ResizeError, SampleKind, estimated_cost,
+    inspect, resize, sample_image,
 };
 use proptest::prelude::*;
 
@@ -42,6 +42,10 @@ fn check_is_clean(input: &[u8], request: &Request) -> Result<(), TestCaseError> 
         prop_assert!(matches!(refusal.status(), 413 | 415 | 422), "{refusal:?}");
     }
     prop_assert_eq!(result, convert(input, request));
+    let modelled = Converter::new(Codec::Modelled, Limits::default());
+    if let Ok(output) = modelled.convert(&Bytes::copy_from_slice(input), request) {
+        prop_assert!(!output.bytes.is_empty());
+    }
     Ok(())
 }
 
@@ -80,6 +84,16 @@ proptest! {
                 input[place] = byte;
             }
         }
+        check_is_clean(&input, &request)?;
+    }
+
+    #[test]
+    fn any_quantisation_tables_are_read_or_left(
+        tables in prop::collection::vec(any::<u8>(), 0..300), request in request(60),
+    ) {
+        let picture = sample_image(SampleKind::Jpeg, 1);
+        let length = u16::try_from(tables.len() + 2).unwrap().to_be_bytes();
+        let input = [&picture[..2], &[0xff, 0xdb], &length, &tables, &picture[2..]].concat();
         check_is_clean(&input, &request)?;
     }
 
@@ -303,6 +317,25 @@ fn conversions_have_the_bytes_they_have_on_every_machine() {
         hasher.finalize().to_hex().as_str(),
         "426aac3c2d8f2d826c720130819a5a08c37fe84003f4b0a36506a49e833c1046"
     );
+}
+
+#[test]
+fn a_jpeg_tells_how_coarse_it_is_and_nothing_else_does() {
+    let coarseness = |wanted: &[(&str, &str)]| {
+        let request = Request::parse(wanted.iter().copied()).unwrap();
+        let picture = convert(&sample_image(SampleKind::Png, 1), &request).unwrap();
+        inspect(&picture.bytes).unwrap().coarseness
+    };
+    // The sum of table K.1 of the standard, and two fifths of it, step by step rounded.
+    assert_eq!(coarseness(&[("fmt", "jpeg"), ("q", "50")]), 3688);
+    assert_eq!(coarseness(&[("fmt", "jpeg"), ("q", "80")]), 1477);
+    assert_eq!(coarseness(&[("fmt", "webp")]), 0);
+    // Steps of two bytes in a second table of a segment, after one of another number.
+    let tables = [&[0xff, 0xdb, 0, 196, 1][..], &[9; 64], &[0x10], &[1, 0].repeat(64)].concat();
+    let picture = sample_image(SampleKind::Jpeg, 1);
+    let scan = picture.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let input = [&picture[..scan], &tables, &picture[scan..]].concat();
+    assert_eq!(inspect(&input).unwrap().coarseness, 64 * 256);
 }
 
 #[test]

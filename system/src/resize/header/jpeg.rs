@@ -12,6 +12,7 @@ pub(super) fn inspect(input: &[u8]) -> Result<Header, ResizeError> {
     let channels = if frame.components.len() == 1 { 1 } else { 3 };
     let mut header = Header::plain(coding, frame.width.into(), frame.height.into(), channels);
     header.scans = scans;
+    header.coarseness = frame.coarseness;
     if coding == Coding::JpegProgressive {
         header.working_bytes += frame.coefficient_bytes();
     }
@@ -27,12 +28,14 @@ struct Frame {
     /// Samples per unit, across and down, of each component.
     components: Vec<(u8, u8)>,
     components_in_first_scan: usize,
+    /// [`Header::coarseness`]
+    coarseness: u32,
 }
 
 impl Frame {
     /// Walks the segments up to the first scan.
     fn find(fields: Fields<'_>) -> Result<Self, ResizeError> {
-        let mut frame = None;
+        let (mut frame, mut coarseness) = (None, 0);
         let mut at = 2;
         loop {
             let (marker, body) =
@@ -48,10 +51,12 @@ impl Frame {
                         "lossless, hierarchical and arithmetic-coded JPEGs are not converted",
                     ));
                 }
+                0xdb => coarseness = steps_of_brightness(Fields(body)).unwrap_or(coarseness),
                 0xda => {
                     let mut frame: Self =
                         frame.ok_or_else(|| broken("the JPEG has a scan but no frame header"))?;
                     frame.components_in_first_scan = body.first().copied().unwrap_or(0).into();
+                    frame.coarseness = coarseness;
                     return Ok(frame);
                 }
                 _ => {}
@@ -65,7 +70,7 @@ impl Frame {
         let components = (0..count)
             .map(|index| body.u8(7 + 3 * index).map(|factors| (factors >> 4, factors & 15)))
             .collect::<Option<_>>()?;
-        Some(Self { progressive, precision, width, height, components, components_in_first_scan: 0 })
+        Some(Self { progressive, precision, width, height, components, ..Self::default() })
     }
 
     /// Refuses what the decoder does not do alike on every machine. zune-jpeg 0.5.15 was compared with itself, vector code
@@ -103,6 +108,23 @@ impl Frame {
         let blocks_per_unit: u64 =
             self.components.iter().map(|(across, down)| u64::from(across * down)).sum();
         units * blocks_per_unit * 64 * 2
+    }
+}
+
+/// The steps of quantisation table 0, which encoders use for brightness, added up. A segment may hold several tables, of steps
+/// of one byte or two.
+fn steps_of_brightness(body: Fields<'_>) -> Option<u32> {
+    const STEPS: usize = 64;
+    let mut at = 0;
+    loop {
+        let kind = body.u8(at)?;
+        let (wide, first) = (kind >> 4 != 0, at + 1);
+        if kind & 15 == 0 {
+            let narrow_step = |index: usize| body.u8(first + index).map(u32::from);
+            let wide_step = |index: usize| body.be16(first + 2 * index).map(u32::from);
+            return (0..STEPS).map(|index| if wide { wide_step(index) } else { narrow_step(index) }).sum();
+        }
+        at = first + if wide { 2 * STEPS } else { STEPS };
     }
 }
 
