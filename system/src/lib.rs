@@ -16,6 +16,7 @@ pub mod http;
 mod marks;
 mod poison;
 pub mod queue;
+mod records;
 pub mod resize;
 pub mod rpc;
 mod stack;

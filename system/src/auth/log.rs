@@ -4,7 +4,8 @@
 
 use super::address::{KEYS_LIVE, Secret};
 use super::token::Public;
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::records;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use sim::fs::{self, File};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +14,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const DIRECTORY: &str = "/auth";
 const PATH: &str = "/auth/accounts.log";
-/// Length and check, before each record.
-const HEAD_BYTES: usize = 8;
 /// No record is longer: a length above this is damage.
 const RECORD_BYTES_MAX: usize = 4096;
 
@@ -153,7 +152,7 @@ impl Log {
         fs::sync_dir("/").await?;
         let bytes = if fs::exists(PATH).await { fs::read(PATH).await? } else { Bytes::new() };
         let (mut known, mut end) = (Known::default(), 0);
-        while let Some((entry, length)) = read_record(&bytes[end..]) {
+        while let Some((entry, length)) = records::read(&bytes[end..], RECORD_BYTES_MAX) {
             known.add(entry);
             end += length;
         }
@@ -184,7 +183,7 @@ impl Writer<'_> {
     /// Where the disk fails: what is on it then is not known, and nothing may be added any more.
     pub(super) async fn append(&mut self, entries: Vec<Entry>) -> io::Result<()> {
         let mut bytes = BytesMut::new();
-        entries.iter().for_each(|entry| write_record(entry, &mut bytes));
+        entries.iter().for_each(|entry| records::write(entry, &mut bytes));
         let length = bytes.len() as u64;
         self.tail.file.write_at(self.tail.end, bytes.freeze()).await?;
         self.tail.file.sync_data().await?;
@@ -223,34 +222,9 @@ pub(super) mod secret {
     }
 }
 
-fn write_record(entry: &Entry, bytes: &mut BytesMut) {
-    let payload = postcard::to_allocvec(entry).expect("entries have no types that postcard lacks");
-    bytes.put_u32_le(u32::try_from(payload.len()).expect("an entry is far smaller"));
-    bytes.put_u32_le(crc32fast::hash(&payload));
-    bytes.put_slice(&payload);
-}
-
-/// The first record of `bytes` and its length; none where there is no whole one.
-fn read_record(bytes: &[u8]) -> Option<(Entry, usize)> {
-    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-    let check = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
-    let payload = bytes.get(HEAD_BYTES..)?.get(..length).filter(|_| length <= RECORD_BYTES_MAX)?;
-    if length == 0 || crc32fast::hash(payload) != check {
-        return None;
-    }
-    Some((postcard::from_bytes(payload).ok()?, HEAD_BYTES + length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn record(entry: &Entry) -> Vec<u8> {
-        let mut bytes = BytesMut::new();
-        write_record(entry, &mut bytes);
-        bytes.to_vec()
-    }
 
     #[test]
     fn the_log_tells_who_is_known_and_since_when_who_is_revoked() {
@@ -269,22 +243,5 @@ mod tests {
         let next = known.since(2, 2);
         assert_eq!(next, [Entry::Create { account: 8, asked: None }, Entry::Revoke { account: 7 }]);
         assert_eq!(known.since(u64::MAX, 2), []);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_are_read_as_what_nobody_wrote(bytes: Vec<u8>, account: u32, flip: prop::sample::Index) {
-            prop_assert!(read_record(&bytes).is_none());
-            let mut bytes = record(&Entry::Create { account, asked: Some([5; 32]) });
-            let place = flip.index(bytes.len() * 8);
-            bytes[place / 8] ^= 1 << (place % 8);
-            prop_assert!(read_record(&bytes).is_none());
-        }
-
-        #[test]
-        fn of_a_torn_record_nothing_is_read(account: u32, length: prop::sample::Index) {
-            let bytes = record(&Entry::Revoke { account });
-            prop_assert!(read_record(&bytes[..length.index(bytes.len())]).is_none());
-        }
     }
 }

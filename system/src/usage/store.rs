@@ -2,7 +2,8 @@
 
 use super::protocol::{Key, Named};
 use crate::queue::{Amounts, Line};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::records;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use sim::fs::{self, File};
 use sim::history::{Digest, Fact};
@@ -16,8 +17,6 @@ const DIRECTORY: &str = "/usage";
 const PATH: &str = "/usage/batches.log";
 /// Is there once the node was sure of having everything: a disk without it is new, or another one.
 const WHOLE: &str = "/usage/whole";
-/// Length and check, before each record.
-const HEAD_BYTES: usize = 8;
 /// No record is longer: a length above this is damage.
 const RECORD_BYTES_MAX: usize = 16 << 20;
 
@@ -69,7 +68,7 @@ impl Store {
         fs::sync_dir("/").await?;
         let bytes = if fs::exists(PATH).await { fs::read(PATH).await? } else { Bytes::new() };
         let (mut batches, mut end) = (Batches::default(), 0);
-        while let Some((record, length)) = read_record(&bytes[end..]) {
+        while let Some((record, length)) = records::read(&bytes[end..], RECORD_BYTES_MAX) {
             batches.apply(record);
             end += length;
         }
@@ -203,9 +202,10 @@ impl Store {
 
 impl Log {
     async fn append(&mut self, record: &Record) -> io::Result<()> {
-        let bytes = write_record(record);
+        let mut bytes = BytesMut::new();
+        records::write(record, &mut bytes);
         let length = bytes.len() as u64;
-        self.file.write_at(self.end, bytes).await?;
+        self.file.write_at(self.end, bytes.freeze()).await?;
         self.file.sync_data().await?;
         self.end += length;
         Ok(())
@@ -246,29 +246,9 @@ pub(super) fn digest_of(lines: &[Line]) -> Digest {
     Digest::of(&postcard::to_allocvec(lines).expect("lines have no types that postcard lacks"))
 }
 
-fn write_record(record: &Record) -> Bytes {
-    let payload = postcard::to_allocvec(record).expect("records have no types that postcard lacks");
-    let mut bytes = BytesMut::with_capacity(HEAD_BYTES + payload.len());
-    bytes.put_u32_le(u32::try_from(payload.len()).expect("a batch is far smaller"));
-    bytes.put_u32_le(crc32fast::hash(&payload));
-    bytes.put_slice(&payload);
-    bytes.freeze()
-}
-
-/// The first record of `bytes` and its length; none where there is no whole one.
-fn read_record(bytes: &[u8]) -> Option<(Record, usize)> {
-    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-    let check = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
-    let payload = bytes.get(HEAD_BYTES..)?.get(..length).filter(|_| length <= RECORD_BYTES_MAX)?;
-    if length == 0 || crc32fast::hash(payload) != check {
-        return None;
-    }
-    Some((postcard::from_bytes(payload).ok()?, HEAD_BYTES + length))
-}
-
 /// Whether a whole record begins anywhere in `bytes`: then what is before it is damage, and no torn end.
 fn has_record(bytes: &[u8]) -> bool {
-    (1..bytes.len()).any(|start| read_record(&bytes[start..]).is_some())
+    (1..bytes.len()).any(|start| records::read::<Record>(&bytes[start..], RECORD_BYTES_MAX).is_some())
 }
 
 #[cfg(test)]
@@ -311,20 +291,12 @@ mod tests {
                 prop_assert_eq!(&batches.by_account, &by_account);
             }
         }
-
-        #[test]
-        fn no_bytes_are_read_as_what_nobody_wrote(mut bytes: Vec<u8>, flip in 0_usize..40) {
-            prop_assert!(read_record(&bytes).is_none());
-            bytes = write_record(&record(7)).to_vec();
-            let place = flip % bytes.len();
-            bytes[place] ^= 1 << (flip % 8);
-            prop_assert!(read_record(&bytes).is_none());
-        }
     }
 
     #[test]
     fn a_torn_end_is_no_damage_and_a_hole_is() {
-        let whole = write_record(&record(1));
+        let mut whole = BytesMut::new();
+        records::write(&record(1), &mut whole);
         assert!(!has_record(&whole[..whole.len() - 1]));
         let mut hole = whole.to_vec();
         hole[10] ^= 1;
