@@ -36,6 +36,7 @@ mod jobs;
 mod metrics;
 mod quota;
 mod signed;
+mod signing;
 
 use crate::archive::Archive;
 use crate::auth::{Edge, Management};
@@ -147,7 +148,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/bills/{period}/{account}", get(accounts::invoice))
         .route("/v1/accounts", post(identity::create))
         .route("/v1/accounts/{account}/revoke", post(identity::revoke))
-        .route("/v1/signed-addresses", post(signed::sign))
+        .route("/v1/signed-addresses", post(signing::sign))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(jobs::ready))
         .route("/metrics", get(metrics::scrape))
