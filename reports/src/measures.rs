@@ -31,7 +31,7 @@ impl Latencies {
 
     fn of_all(mut latencies: Vec<u64>) -> Self {
         latencies.sort_unstable();
-        let [p50_ns, p99_ns, p999_ns] = [500, 990, 999].map(|rank| percentile(&latencies, rank));
+        let [p50_ns, p99_ns, p999_ns] = [500, 990, 999].map(|rank| quantile(&latencies, rank));
         let max_ns = latencies.last().copied();
         Self { received: latencies.len(), p50_ns, p99_ns, p999_ns, max_ns }
     }
@@ -171,7 +171,7 @@ pub(crate) fn latencies(events: impl Iterator<Item = Event>) -> Vec<(Id, u64, u6
 }
 
 /// The least of the sorted `values` that so many of a thousand do not exceed.
-pub(crate) fn percentile(values: &[u64], per_mille: usize) -> Option<u64> {
+pub(crate) fn quantile(values: &[u64], per_mille: usize) -> Option<u64> {
     let rank = (values.len() * per_mille).div_ceil(1000);
     values.get(rank.saturating_sub(1)).copied()
 }
@@ -181,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentile_is_a_value_that_was_measured() {
+    fn a_quantile_is_a_value_that_was_measured() {
         let values: Vec<u64> = (1..=200).collect();
         assert_eq!(
-            [500, 990, 1000].map(|per_mille| percentile(&values, per_mille)),
+            [500, 990, 1000].map(|per_mille| quantile(&values, per_mille)),
             [Some(100), Some(198), Some(200)]
         );
-        assert_eq!(percentile(&[7], 990), Some(7));
-        assert_eq!(percentile(&[], 500), None);
+        assert_eq!(quantile(&[7], 990), Some(7));
+        assert_eq!(quantile(&[], 500), None);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Archive {
     pub async fn put(&self, name: &str, content: &Bytes) -> Result<(), ArchiveError> {
         let put = Request::Put { name: name.to_owned() };
         let mut stored = 0;
-        for (response, _) in self.ask_all(&put, content).await {
+        for (response, _) in self.answers(&put, content).await {
             match response {
                 Response::Stored => stored += 1,
                 Response::Taken => return Err(ArchiveError::Taken(name.to_owned())),
@@ -108,7 +108,7 @@ impl Archive {
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
         let question = Instant::now().as_nanos();
         sim::node::record(Fact::Recall { object: name.to_owned(), question });
-        let answers = self.ask_all(&Request::Get { name: name.to_owned() }, &Bytes::new()).await;
+        let answers = self.answers(&Request::Get { name: name.to_owned() }, &Bytes::new()).await;
         let missing = answers.iter().filter(|(response, _)| *response == Response::Missing).count();
         let found = answers.into_iter().find(|(response, _)| *response == Response::Found);
         let found = match found {
@@ -127,7 +127,7 @@ impl Archive {
     /// Where too few nodes answer.
     pub async fn names(&self) -> Result<BTreeSet<String>, ArchiveError> {
         let (mut all, mut known_by) = (BTreeSet::new(), 0);
-        for (response, _) in self.ask_all(&Request::Names, &Bytes::new()).await {
+        for (response, _) in self.answers(&Request::Names, &Bytes::new()).await {
             if let Response::Names { names, sure } = response {
                 all.extend(names);
                 known_by += usize::from(sure);
@@ -142,7 +142,7 @@ impl Archive {
     }
 
     /// The answers of all nodes that give one in time.
-    async fn ask_all(&self, request: &Request, blob: &Bytes) -> Vec<(Response, Bytes)> {
+    async fn answers(&self, request: &Request, blob: &Bytes) -> Vec<(Response, Bytes)> {
         let deadline = Instant::now() + PATIENCE;
         let call = |remote: &Remote<_, _>| Some(remote.call(request.clone(), blob.clone(), deadline));
         let mut calls: Vec<_> = self.remotes.iter().map(call).collect();
@@ -164,7 +164,7 @@ pub(crate) async fn tell(deployment: &Deployment) -> bool {
     }
     let Ok(names) = archive.names().await else { return false };
     for name in names {
-        let answers = archive.ask_all(&Request::Tell { name }, &Bytes::new()).await;
+        let answers = archive.answers(&Request::Tell { name }, &Bytes::new()).await;
         let found = answers.iter().filter(|(response, _)| *response == Response::Found).count();
         if found < archive.remotes.len() {
             return false;

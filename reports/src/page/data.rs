@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::ledger::Ledger;
-use crate::measures::{latencies, percentile};
+use crate::measures::{latencies, quantile};
 use crate::past::PastRun;
 use crate::ways::{Follower, id_of, is_a_turn};
 use crate::words;
@@ -389,7 +389,7 @@ fn curve(run: &crate::past::PastRun, end_ns: u64) -> Vec<Point> {
     }
     for (point, mut latencies_ns) in points.iter_mut().zip(latencies_ns) {
         latencies_ns.sort_unstable();
-        (point.p50_ns, point.p99_ns) = (percentile(&latencies_ns, 500), percentile(&latencies_ns, 990));
+        (point.p50_ns, point.p99_ns) = (quantile(&latencies_ns, 500), quantile(&latencies_ns, 990));
     }
     points
 }

@@ -92,7 +92,7 @@ impl UsageReader {
         // By account and batch: its part, and who has it.
         let mut batches: BTreeMap<(usize, Key), (Amounts, BTreeSet<usize>)> = BTreeMap::new();
         let mut answered = BTreeSet::new();
-        for (place, response) in self.ask_all(&asked, self.needed, deadline).await? {
+        for (place, response) in self.quickest(&asked, self.needed, deadline).await? {
             answered.insert(place);
             let Response::Parts(parts) = response else { continue };
             for (turn, parts) in parts.into_iter().enumerate().take(accounts.len()) {
@@ -122,7 +122,7 @@ impl UsageReader {
     /// Where a node does not answer until the deadline.
     pub async fn settled(&self, deadline: Instant) -> Result<Option<Settled>, UsageError> {
         let mut all = Settled::default();
-        for (_, response) in self.ask_all(&Request::Accounts, self.remotes.len(), deadline).await? {
+        for (_, response) in self.quickest(&Request::Accounts, self.remotes.len(), deadline).await? {
             let Response::Accounts { accounts, last_ended_ns, settled: true } = response else {
                 return Ok(None);
             };
@@ -139,7 +139,7 @@ impl UsageReader {
     pub(crate) async fn tell(&self, deadline: Instant) -> Result<(), UsageError> {
         let asked = Request::Ended { from_ns: 0, until_ns: u64::MAX };
         let mut keys = BTreeSet::new();
-        for (_, response) in self.ask_all(&asked, self.remotes.len(), deadline).await? {
+        for (_, response) in self.quickest(&asked, self.remotes.len(), deadline).await? {
             let Response::Keys(more) = response else { continue };
             keys.extend(more);
         }
@@ -165,7 +165,7 @@ impl UsageReader {
     ) -> Result<BTreeMap<Key, u32>, UsageError> {
         let asked = Request::Ended { from_ns: time_ns.start, until_ns: time_ns.end };
         let mut batches = BTreeMap::new();
-        for (place, response) in self.ask_all(&asked, self.needed, deadline).await? {
+        for (place, response) in self.quickest(&asked, self.needed, deadline).await? {
             let Response::Keys(keys) = response else { continue };
             let place = u32::try_from(place).expect("a deployment has fewer than 2^32 nodes");
             for key in keys {
@@ -185,7 +185,7 @@ impl UsageReader {
     }
 
     /// The answers of `needed` nodes, the quickest, with their places.
-    async fn ask_all(
+    async fn quickest(
         &self,
         request: &Request,
         needed: usize,
