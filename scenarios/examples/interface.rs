@@ -29,10 +29,11 @@ fn main() -> Result<ExitCode> {
         Some(other) => return Err(format!("`{other}` is no flag: there is `--write`").into()),
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the workspace is around it")?;
+    let documented = rustdoc_json(root)?;
     let mut differs = false;
     for folder in LIBRARIES {
         let file = root.join(folder).join(FILE);
-        let now = Interface::of(root, folder)?;
+        let now = Interface::of(&documented.join(format!("hogwash_{folder}.json")))?;
         let before = Interface::read(&file)?;
         let difference = Difference::between(&before, &now);
         difference.show(folder);
@@ -61,10 +62,9 @@ struct Interface {
 }
 
 impl Interface {
-    /// What the library in `folder` has now.
-    fn of(root: &Path, folder: &str) -> Result<Self> {
-        let json = rustdoc_json(root, folder)?;
-        let api = public_api::Builder::from_rustdoc_json(&json)
+    /// What a library has now, by what rustdoc wrote of it.
+    fn of(json: &Path) -> Result<Self> {
+        let api = public_api::Builder::from_rustdoc_json(json)
             .omit_blanket_impls(true)
             .omit_auto_trait_impls(true)
             .omit_auto_derived_impls(true)
@@ -99,25 +99,23 @@ impl Interface {
     }
 }
 
-/// Has rustdoc write what it knows of a library. Only rustdoc is told that unstable flags are welcome: to tell cargo would
-/// build every dependency anew.
-fn rustdoc_json(root: &Path, folder: &str) -> Result<PathBuf> {
-    let target = root.join("target/interface");
-    std::fs::create_dir_all(&target)?;
-    let wrapper = target.join("rustdoc");
+/// Has rustdoc write what it knows of each library of the workspace: the folder of its files. Only rustdoc is told that unstable
+/// flags are welcome: to tell cargo would build every dependency anew, and so would a choice of packages, whose dependencies
+/// have other features than those of all.
+fn rustdoc_json(root: &Path) -> Result<PathBuf> {
+    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let wrapper = built.join("rustdoc-json");
     std::fs::write(&wrapper, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n")?;
     #[cfg(unix)]
     std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let package = format!("hogwash-{folder}");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root).env("RUSTDOC", &wrapper);
-    cargo.args(["rustdoc", "--quiet", "--locked", "--lib", "--package", &package]);
-    cargo.args(["--", "-Z", "unstable-options", "--output-format", "json"]);
+    cargo.env("RUSTDOCFLAGS", "--cfg madsim -Z unstable-options --output-format json");
+    cargo.args(["doc", "--quiet", "--locked", "--workspace", "--no-deps", "--lib"]);
     if !cargo.status()?.success() {
-        return Err(format!("`{package}` cannot be documented").into());
+        return Err("the workspace cannot be documented".into());
     }
-    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(built.join("doc").join(package.replace('-', "_")).with_extension("json"))
+    Ok(built.join("doc"))
 }
 
 /// What is new, and what breaks others.
