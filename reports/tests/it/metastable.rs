@@ -26,7 +26,9 @@ const STALL: Stall =
 /// The scenario with the source's rates, without its safeguards but for those of `settings`, for so long after the stall.
 fn plan(stall: Stall, settings: &[(&str, &str)], after_s: u64) -> Plan {
     let scenario = library::find("load/metastable", &ImageStack).unwrap();
-    let mut overrides = vec![("worker.conversion-cost".to_owned(), "10ms".to_owned())];
+    // Of three cores.
+    let conversion_cost = format!("{}ms", 3000.0 / stall.services_per_second);
+    let mut overrides = vec![("worker.conversion-cost".to_owned(), conversion_cost)];
     overrides.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let mut plan = planner::plan(&scenario, &ImageStack, Some("retries-as-new-work"), 0, &overrides).unwrap();
     // Until the queue has a leader little is asked, or what waits for it would be a stall of its own.
@@ -93,9 +95,14 @@ fn at(arrivals_per_second: f64) -> Stall {
     Stall { arrivals_per_second, ..STALL }
 }
 
+/// A third of the source's rates, at which all takes as long: what recovery takes depends on their ratios alone.
+fn a_third_of(arrivals_per_second: f64) -> Stall {
+    Stall { arrivals_per_second: arrivals_per_second / 3.0, services_per_second: 100.0, ..STALL }
+}
+
 #[test]
 fn below_half_the_capacity_the_stack_recovers_when_the_closed_form_says() {
-    let stall = at(100.0);
+    let stall = a_third_of(100.0);
     let Recovery::After(known_s) = stall.recovery().unwrap() else { panic!("it recovers") };
     assert!((known_s - 16.0).abs() < 1e-9);
     let measured_s = run(&plan(stall, &[], 30)).recovered_s.unwrap();
@@ -104,7 +111,7 @@ fn below_half_the_capacity_the_stack_recovers_when_the_closed_form_says() {
 
 #[test]
 fn above_half_the_capacity_the_stack_never_recovers_by_itself() {
-    let outcome = run(&plan(at(180.0), &[], 15));
+    let outcome = run(&plan(a_third_of(180.0), &[], 15));
     assert_eq!(outcome.recovered_s, None);
     assert!(outcome.goodput_at_the_end < 0.1, "{}", outcome.goodput_at_the_end);
 }
@@ -113,10 +120,10 @@ fn above_half_the_capacity_the_stack_never_recovers_by_itself() {
 fn each_safeguard_alone_saves_a_load_that_does_not_recover_without_it() {
     // Without retries: (λT − μτ)/(μ − λ), less the second for which the last of the backlog may still wait.
     let known_s = (180.0 * 10.0 - 300.0) / (300.0 - 180.0);
-    let measured_s = run(&plan(at(180.0), &[("balancer.attempts", "1")], 20)).recovered_s.unwrap();
+    let measured_s = run(&plan(a_third_of(180.0), &[("balancer.attempts", "1")], 20)).recovered_s.unwrap();
     assert!((measured_s / known_s - 1.0).abs() < 0.1, "{measured_s} s, and {known_s} s is known");
     // A queue that is worth less than the timeout: two seconds.
-    let measured_s = run(&plan(at(180.0), &[("queue.max-waiting", "250")], 10)).recovered_s.unwrap();
+    let measured_s = run(&plan(a_third_of(180.0), &[("queue.max-waiting", "83")], 10)).recovered_s.unwrap();
     assert!(measured_s <= 2.2, "{measured_s} s");
 }
 
