@@ -153,7 +153,12 @@ fn one_interrupt_finishes_the_runs_under_way_and_says_what_there_is() {
 #[test]
 fn a_second_interrupt_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let steady = ["fuzz", "steady/baseline", "--seeds", "1", "--jobs", "1", "--message-format", "json"];
+    // A run of minutes: however late this test hears of it, it is not over.
+    let baseline = include_str!("../../../scenarios/steady/baseline.toml");
+    let long = baseline.replace("duration = \"120s\"", "duration = \"10h\"").replace("50/s", "5/s");
+    assert!(long.contains("10h") && long.contains("\"5/s\""));
+    std::fs::write(folder.path().join("long.toml"), long).unwrap();
+    let steady = ["fuzz", "long.toml", "--seeds", "1", "--jobs", "1", "--message-format", "json"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_hogwash"))
         .args(steady)
         .current_dir(folder.path())
