@@ -22,7 +22,7 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], payload_bytes_max: usize) 
     let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
     let check = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
     let payload = bytes.get(HEAD_BYTES..)?.get(..length).filter(|_| length <= payload_bytes_max)?;
-    // Nothing has a check of 0: a file that grew and was not written to is no row of empty records.
+    // The check of nothing is 0: a file that grew and was not written to would be a row of empty records.
     if length == 0 || crc32fast::hash(payload) != check {
         return None;
     }
@@ -55,10 +55,16 @@ mod tests {
         assert!(read::<Record>(&bytes, payload_bytes - 1).is_none());
     }
 
+    #[test]
+    fn what_a_file_grew_by_and_nobody_wrote_is_no_record() {
+        assert!(read::<()>(&[0; 16], PAYLOAD_BYTES_MAX).is_none());
+    }
+
     proptest! {
         #[test]
         fn records_are_read_one_after_the_other_as_they_were_written(records: Vec<Record>) {
-            let bytes: Vec<u8> = records.iter().flat_map(written).collect();
+            let mut bytes = BytesMut::new();
+            records.iter().for_each(|record| write(record, &mut bytes));
             let (mut read, mut end) = (Vec::new(), 0);
             while let Some((record, length)) = read_record(&bytes[end..]) {
                 read.push(record);
