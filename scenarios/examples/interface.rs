@@ -99,19 +99,30 @@ impl Interface {
     }
 }
 
-/// Has rustdoc write what it knows of each library of the workspace: the folder of its files. Only rustdoc is told that unstable
+/// Has rustdoc write what it knows of each library of the workspace; returns the folder of its files. Only rustdoc is told that unstable
 /// flags are welcome: to tell cargo would build every dependency anew, and so would a choice of packages, whose dependencies
 /// have other features than those of all.
 fn rustdoc_json(root: &Path) -> Result<PathBuf> {
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let built = std::path::absolute(built)?;
     let wrapper = built.join("rustdoc-json");
-    std::fs::write(&wrapper, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n")?;
+    std::fs::create_dir_all(&built)
+        .and_then(|()| std::fs::write(&wrapper, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n"))
+        .map_err(|error| format!("`{}` cannot be written: {error}", wrapper.display()))?;
     #[cfg(unix)]
     std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root).env("RUSTDOC", &wrapper);
-    cargo.env("RUSTDOCFLAGS", "--cfg madsim -Z unstable-options --output-format json");
-    cargo.args(["doc", "--quiet", "--locked", "--workspace", "--no-deps", "--lib"]);
+    // Behind the flags of `.cargo/config.toml`, whose place those of the environment would take.
+    cargo.env_remove("RUSTDOCFLAGS").args([
+        "doc",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--lib",
+    ]);
+    cargo.args(["--config", "build.rustdocflags=['-Z','unstable-options','--output-format','json']"]);
     if !cargo.status()?.success() {
         return Err("the workspace cannot be documented".into());
     }
