@@ -2,7 +2,8 @@
 //! Bronson, Aghayev, Charapko & Zhu (HotOS 2021), beside the closed form of the same.
 //!
 //! One worker of 3 cores at 10 ms a conversion does 300 a second; the load balancer waits 1 s and asks once more; the queue knows no
-//! keys, so that what is asked again is done again; the worker stands still for 10 s. Debug builds take a third of all rates.
+//! keys, so that what is asked again is done again; the worker stands still for 10 s. What every commit runs takes a third
+//! of all rates.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use hogwash::review::models::collapse::{Recovery, Stall};

@@ -8,7 +8,7 @@
 //! The figures are fitted to the corpus of `tests/resize/calibration.rs` and to twenty public pictures, most of them
 //! photographs, in several codings and sizes, each asked for in six sizes: of those half are within 13 %, nine in ten within
 //! 36 %. They are worst, and several times too large, for screenshots, for smooth pictures in a coarse JPEG and for grey ones whose
-//! header does not say so; and what is uncompressed tells nothing. The corpus is smoother than photographs are: the
+//! header does not say so; of grey ones that do, no test is there. What is uncompressed tells nothing. The corpus is smoother than photographs are: the
 //! figures for BMP, TIFF and GIF, of which it has one picture each, lie between the two, 11 % above its sizes and in the
 //! middle 16 % below those of photographs. Metadata and an animation's other frames count as if they were pixels of the first.
 
