@@ -31,7 +31,10 @@ mod options {
 fn keep_memory() {
     use options::{GENERIC_COLLECT, PAGE_FULL_RETAIN, PURGE_DELAY};
     for ((option, _), value) in [(PURGE_DELAY, -1), (GENERIC_COLLECT, 1_000_000), (PAGE_FULL_RETAIN, 8)] {
-        #[expect(unsafe_code, reason = "mimalloc's options are those of a C library; no other thread runs yet, as it wants")]
+        #[expect(
+            unsafe_code,
+            reason = "mimalloc's options are those of a C library; no other thread runs yet, as it wants"
+        )]
         unsafe {
             libmimalloc_sys::mi_option_set_default(option, value);
         }

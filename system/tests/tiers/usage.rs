@@ -1,69 +1,18 @@
 //! The accounts: each use once, exact in the end, whatever became of some of the nodes meanwhile.
-#![cfg(not(live))]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use hogwash_system as system;
-use sim::fault::{Cut, Fault, Inject, On};
-use sim::history::{Event, Fact, Id, Observer};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use crate::world::{cut, events, fault, on};
+use sim::fault::{Fault, Inject};
+use sim::history::{Fact, Id};
+use sim::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use system::ImageStack;
 
 const USAGE: [&str; 5] = ["usage-1", "usage-2", "usage-3", "usage-4", "usage-5"];
 
 fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
-    let node = |role: &str, index: u32| NodePlan {
-        name: format!("{role}-{index}"),
-        role: role.to_owned(),
-        cores: 4,
-        memory_bytes: 8 << 30,
-        domains: BTreeMap::new(),
-        clock_offset_ns: 0,
-        clock_drift_parts_per_million: 0.0,
-    };
     let roles =
         [("api", 1), ("queue", 3), ("worker", 2), ("usage", 5), ("batch", 3), ("archive", 3), ("client", 1)];
-    Plan {
-        version: PLAN_VERSION,
-        stack: "image".to_owned(),
-        scenario: "test/usage".to_owned(),
-        variant: None,
-        seed,
-        duration_ns: 20_000_000_000,
-        drain_ns: 60_000_000_000,
-        expect: BTreeMap::new(),
-        objectives: sim::plan::Objectives::default(),
-        settings: [("usage.batch-lines", "4"), ("billing.period", "7s")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        workload: Workload { clients: 3, rate_per_s: 4.0, ..Workload::default() },
-        network: NetworkPlan::default(),
-        disk: DiskPlan::default(),
-        byte_scale: 1,
-        nodes: roles
-            .iter()
-            .flat_map(|(role, count)| (1..=*count).map(move |index| node(role, index)))
-            .collect(),
-        faults,
-    }
-}
-
-fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
-    let (start_ns, end_ns) = (start_s * 1_000_000_000, end_s * 1_000_000_000);
-    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, after: None, shared: None, inject }
-}
-
-fn on(names: &[&str]) -> On {
-    On { nodes: names.iter().map(|name| (*name).to_owned()).collect() }
-}
-
-struct Keep(Arc<Mutex<Vec<Event>>>);
-
-impl Observer for Keep {
-    fn observe(&mut self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
-    }
+    let settings = [("usage.batch-lines", "4"), ("billing.period", "7s")];
+    crate::world::plan(seed, 20, &roles, (3, 4.0), &settings, faults)
 }
 
 type Account = (String, u32);
@@ -82,13 +31,9 @@ struct Accounts {
 }
 
 fn run(plan: &Plan) -> Accounts {
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let observers: Vec<Box<dyn Observer>> = vec![Box::new(Keep(events.clone()))];
-    sim::world::run(plan, Arc::new(ImageStack), None, observers).unwrap();
-    let events = std::mem::take(&mut *events.lock().unwrap());
     let mut accounts = Accounts::default();
     let (mut uses, mut entries) = (BTreeSet::new(), BTreeMap::new());
-    for event in events {
+    for event in events(plan) {
         match event.fact {
             Fact::Use { ledger, account, id, amount } if uses.insert((ledger.clone(), id)) => {
                 *accounts.used.entry((ledger, account)).or_default() += amount;
@@ -152,9 +97,6 @@ fn accounts_are_exact_though_nodes_of_every_tier_go_and_come_back() {
 #[test]
 fn accounts_are_exact_though_the_nodes_were_cut_in_two() {
     for seed in 1..=3 {
-        let cut = |from: &[&str], to: &[&str]| {
-            Inject::Cut(Cut { from: on(from).nodes, to: on(to).nodes, both_ways: true })
-        };
         run(&plan(
             seed,
             vec![
@@ -175,9 +117,7 @@ fn a_node_that_lost_its_disk_says_nothing_of_sums_until_it_has_what_it_had() {
     let alone = |index: usize| {
         let others =
             [&all_but(index)[..], &["queue-1", "queue-2", "queue-3", "batch-1", "batch-2", "batch-3"]];
-        let cut =
-            Cut { from: on(&USAGE[index..=index]).nodes, to: on(&others.concat()).nodes, both_ways: true };
-        Inject::Cut(cut)
+        cut(&USAGE[index..=index], &others.concat())
     };
     for seed in 1..=3 {
         // What the first two keep, one of them forgets, and the other cannot say; the third never had it.

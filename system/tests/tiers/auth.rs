@@ -1,18 +1,13 @@
 //! Identity and auth while nodes go and come back: who is known is let in, and nobody who was revoked for longer than the bound.
-#![cfg(not(live))]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use hogwash_system as system;
-use sim::fault::{Cut, Fault, Inject, On};
-use sim::history::{Event, Fact, Observer};
-use sim::plan::{DiskPlan, NetworkPlan, NodePlan, PLAN_VERSION, Plan, Workload};
+use crate::world::{SECOND_NS, cut, events, fault, on};
+use sim::fault::{Fault, Inject};
+use sim::history::Fact;
+use sim::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use system::ImageStack;
 
 const AUTH: [&str; 3] = ["auth-1", "auth-2", "auth-3"];
 const API: [&str; 2] = ["api-1", "api-2"];
-const SECOND_NS: u64 = 1_000_000_000;
 /// Clocks are right here, and yet a bound is not met to the nanosecond.
 const BOUND_NS: u64 = 10 * SECOND_NS + SECOND_NS / 10;
 
@@ -20,60 +15,9 @@ const BOUND_NS: u64 = 10 * SECOND_NS + SECOND_NS / 10;
 const NEW_NS: u64 = 3 * SECOND_NS;
 
 fn plan(seed: u64, settings: &[(&str, &str)], faults: Vec<Fault>) -> Plan {
-    let node = |role: &str, index: u32| NodePlan {
-        name: format!("{role}-{index}"),
-        role: role.to_owned(),
-        cores: 4,
-        memory_bytes: 8 << 30,
-        domains: BTreeMap::new(),
-        clock_offset_ns: 0,
-        clock_drift_parts_per_million: 0.0,
-    };
     let roles = [("api", 2), ("queue", 3), ("worker", 2), ("auth", 3), ("identity", 2), ("client", 1)];
     let always = [("auth.revocation-bound", "10s"), ("client.revoke-at", "10s")];
-    let settings = always.iter().chain(settings);
-    Plan {
-        version: PLAN_VERSION,
-        stack: "image".to_owned(),
-        scenario: "test/auth".to_owned(),
-        variant: None,
-        seed,
-        duration_ns: 40 * SECOND_NS,
-        drain_ns: 60 * SECOND_NS,
-        expect: BTreeMap::new(),
-        objectives: sim::plan::Objectives::default(),
-        settings: settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        workload: Workload { clients: 4, rate_per_s: 16.0, ..Workload::default() },
-        network: NetworkPlan::default(),
-        disk: DiskPlan::default(),
-        byte_scale: 1,
-        nodes: roles
-            .iter()
-            .flat_map(|(role, count)| (1..=*count).map(move |index| node(role, index)))
-            .collect(),
-        faults,
-    }
-}
-
-fn fault(start_s: u64, end_s: u64, inject: Inject) -> Fault {
-    let (start_ns, end_ns) = (start_s * SECOND_NS, end_s * SECOND_NS);
-    Fault { name: format!("fault-{start_s}"), start_ns, end_ns, after: None, shared: None, inject }
-}
-
-fn on(names: &[&str]) -> On {
-    On { nodes: names.iter().map(|name| (*name).to_owned()).collect() }
-}
-
-fn cut(from: &[&str], to: &[&str]) -> Inject {
-    Inject::Cut(Cut { from: on(from).nodes, to: on(to).nodes, both_ways: true })
-}
-
-struct Keep(Arc<Mutex<Vec<Event>>>);
-
-impl Observer for Keep {
-    fn observe(&mut self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
-    }
+    crate::world::plan(seed, 40, &roles, (4, 16.0), &[&always, settings].concat(), faults)
 }
 
 /// What a run says of who was let in.
@@ -98,12 +42,8 @@ struct Seen {
 }
 
 fn run(plan: &Plan) -> Seen {
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let observers: Vec<Box<dyn Observer>> = vec![Box::new(Keep(events.clone()))];
-    sim::world::run(plan, Arc::new(ImageStack), None, observers).unwrap();
-    let events = std::mem::take(&mut *events.lock().unwrap());
     let (mut seen, mut begun) = (Seen::default(), BTreeSet::new());
-    for event in events {
+    for event in events(plan) {
         match event.fact {
             Fact::Enrol { account, .. } => drop(seen.enrolled.insert(account, event.at_ns)),
             Fact::Revoke { account, within_ns: u64::MAX } => drop(begun.insert(account)),
