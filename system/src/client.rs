@@ -112,7 +112,8 @@ pub async fn run(client: Client) {
     let mut user = User::new(&client.deployment, client.index);
     if client.deployment.of_role(auth::ROLE).next().is_some() {
         sleep(turn_to_enrol(&client.deployment, client.index)).await;
-        user.holder = Some(Holder::enrol(client.index, &user.http, &user.servers).await);
+        // In a box of its own: what is done once must not take up room in every user's task for the rest of a run.
+        user.holder = Some(Box::pin(Holder::enrol(client.index, &user.http, &user.servers)).await);
     }
     let user = Arc::new(user);
     let mut operations = client.operations;
