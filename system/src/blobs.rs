@@ -49,6 +49,8 @@ pub enum Response {
     Found,
     /// It does not have the blob.
     Missing,
+    /// It cannot read the blob just now.
+    Unreadable,
 }
 
 /// The blobs of all replicas.
@@ -94,7 +96,7 @@ impl Blobs {
     /// The bytes of a blob; none where no replica that answers has it.
     ///
     /// # Errors
-    /// Where some replica does not answer and no other has it.
+    /// Where some replica does not answer, or cannot read it, and no other has it.
     pub async fn get(&self, digest: Digest, deadline: Instant) -> Result<Option<Bytes>, RpcError> {
         // Spread over the replicas, those that were reachable first.
         let (start, count) = (usize::from(digest.0[0]), self.replicas.len());
@@ -104,6 +106,9 @@ impl Blobs {
         for replica in order {
             match replica.call(Request::Get(digest), Bytes::new(), deadline).await {
                 Ok((Response::Found, bytes)) if Digest::of(&bytes) == digest => return Ok(Some(bytes)),
+                Ok((Response::Unreadable, _)) => {
+                    failed = Some(RpcError::Unreachable("a replica cannot read a blob".to_owned()));
+                }
                 Ok(_) => {}
                 Err(error) => failed = Some(error),
             }
@@ -128,8 +133,9 @@ pub async fn serve(store: Store, listener: TcpListener) -> io::Result<()> {
                 let store = store.clone();
                 task::spawn(async move {
                     match store.get(digest).await {
-                        Some(bytes) => replier.reply(Response::Found, bytes),
-                        None => replier.reply(Response::Missing, Bytes::new()),
+                        Ok(Some(bytes)) => replier.reply(Response::Found, bytes),
+                        Ok(None) => replier.reply(Response::Missing, Bytes::new()),
+                        Err(_) => replier.reply(Response::Unreadable, Bytes::new()),
                     }
                 });
             }
@@ -192,6 +198,7 @@ mod message_tests {
             for message in [
                 Response::Stored(AsOf { position: 300, clock_ns: 4 }),
                 Response::Missing,
+                Response::Unreadable,
             ] {
                 is_never_misread(&message, place);
             }

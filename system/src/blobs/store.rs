@@ -136,20 +136,24 @@ impl Store {
     }
 
     /// The blob's bytes; none where it is not there or not whole.
-    pub async fn get(&self, digest: Digest) -> Option<Bytes> {
-        let (place, file) = {
+    ///
+    /// # Errors
+    /// Where the disk fails, which says nothing of what it holds.
+    pub async fn get(&self, digest: Digest) -> io::Result<Option<Bytes>> {
+        let found = {
             let shared = lock(&self.shared);
-            let place = *shared.index.get(&digest)?;
-            (place, shared.segments.get(&place.segment)?.file.clone())
+            let place = shared.index.get(&digest).copied();
+            place.and_then(|place| Some((place, shared.segments.get(&place.segment)?.file.clone())))
         };
-        let bytes = file.read_at(place.offset, place.head.length as usize).await.ok();
-        let whole = bytes.filter(|bytes| crc32fast::hash(bytes) == place.head.check);
+        let Some((place, file)) = found else { return Ok(None) };
+        let bytes = file.read_at(place.offset, place.head.length as usize).await?;
+        let whole = Some(bytes).filter(|bytes| crc32fast::hash(bytes) == place.head.check);
         if whole.is_none() {
             // The disk lost it: another replica has it.
             self.discard(digest, |found| found.offset == place.offset && found.segment == place.segment);
             self.missing.notify_one();
         }
-        whole
+        Ok(whole)
     }
 
     /// The replica has applied the order so far. Throws away what was stored long ago and never needed.
@@ -218,7 +222,7 @@ impl Store {
             places.map(|(digest, place)| (*digest, place.head.as_of)).collect()
         };
         for (digest, as_of) in sparse {
-            if let Some(bytes) = self.get(digest).await
+            if let Ok(Some(bytes)) = self.get(digest).await
                 && self.write(digest, bytes, Some(as_of)).await.is_err()
             {
                 return;
