@@ -171,14 +171,15 @@ impl Agent {
     /// Adopts the version that the service says, where it is another and can be run; ends a probation that was passed.
     async fn consider(&self, told: Option<Document>) -> io::Result<()> {
         let (running, rejected, passed) = {
-            let mut state = self.state();
+            let state = self.state();
             let passed = state.on_probation && state.adopted.elapsed() >= PROBATION;
-            state.on_probation &= !passed;
             (state.document.clone(), state.rejected, passed)
         };
         if passed {
+            // Over once the disk says so, too: a candidate that stays there speaks against the version at the next start.
             keep(GOOD, &running).await?;
-            fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await?;
+            remove_candidate().await?;
+            self.state().on_probation = false;
         }
         let Some(told) = told.filter(|told| told.version != running.version) else { return Ok(()) };
         if self.last_known_good && rejected == Some(told.version) {
@@ -195,7 +196,7 @@ impl Agent {
         // On disk first: a process that it kills must find out what did.
         keep(if back { GOOD } else { CANDIDATE }, &told).await?;
         if back {
-            let _ = fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await;
+            let _ = remove_candidate().await;
         }
         {
             let mut state = self.state();
@@ -240,15 +241,22 @@ async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>,
     fs::create_dir_all(DIRECTORY).await?;
     // Else the directory may be gone after a loss of power, with all that was synced in it.
     fs::sync_dir("/").await?;
-    let candidate = read(CANDIDATE).await;
+    let (candidate, good) = (read(CANDIDATE).await, read(GOOD).await);
     if candidate.is_some() && !last_known_good {
         return Ok((candidate, None));
     }
-    if candidate.is_some() {
+    // One that is the good one has passed its probation, and a loss of power brought its file back.
+    let failed = candidate.filter(|candidate| good.as_ref() != Some(candidate));
+    if failed.is_some() {
         sim::sometimes!("a node starts with the last configuration that was good");
-        fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await?;
     }
-    Ok((read(GOOD).await, candidate.map(|candidate| candidate.version)))
+    remove_candidate().await?;
+    Ok((good, failed.map(|failed| failed.version)))
+}
+
+async fn remove_candidate() -> io::Result<()> {
+    let removed = fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await;
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// A version on disk; none where there is none, or none that is whole.
@@ -296,6 +304,21 @@ mod tests {
             in_flight_max,
             defect: None,
         })
+    }
+
+    #[test]
+    fn a_version_that_passed_its_probation_is_not_refused_though_its_file_came_back() {
+        let version = |version| Document { version, ..Document::first() };
+        for (good, candidate, refused) in [(2, 2, None), (1, 2, Some(2))] {
+            let started = sim::world::alone(1, async move {
+                fs::create_dir_all(DIRECTORY).await?;
+                keep(GOOD, &version(good)).await?;
+                keep(CANDIDATE, &version(candidate)).await?;
+                let started = start_from_disk(true).await?;
+                Ok::<_, io::Error>((started, read(CANDIDATE).await))
+            });
+            assert_eq!(started.unwrap(), ((Some(version(good)), refused), None));
+        }
     }
 
     proptest! {

@@ -83,9 +83,12 @@ impl Rollout {
         Self { rules, nodes, progress, since: now, heard: BTreeMap::new() }
     }
 
-    /// Notes a report; the version that its node is to run.
+    /// Notes a report; the version that its node is to run. What no node of the role says is not noted.
     pub(super) fn hear(&mut self, report: Report, now: Instant) -> u64 {
         let node = report.node.clone();
+        if !self.nodes.contains(&node) {
+            return FIRST;
+        }
         let before = self.heard.get(&node).and_then(|heard| heard.adopted_in);
         let adopted_in = before.or((report.running > FIRST).then_some(report.incarnation));
         self.heard.insert(node.clone(), Heard { at: now, report, adopted_in });
@@ -140,10 +143,10 @@ impl Rollout {
             return Some(format!("{node} was started again"));
         }
         let others = self.heard.values().filter(|heard| heard.report.running == FIRST);
-        let (requests, failed) = others.fold((0, 0), |(requests, failed), heard| {
-            (requests + heard.report.requests, failed + heard.report.failed)
+        let (requests, failed) = others.fold((0_u64, 0_u64), |(requests, failed), heard| {
+            (requests.saturating_add(heard.report.requests), failed.saturating_add(heard.report.failed))
         });
-        let percent = |failed: u64, requests: u64| failed * 100 / requests.max(1);
+        let percent = |failed: u64, requests: u64| failed.saturating_mul(100) / requests.max(1);
         let bad = report.running > FIRST
             && report.requests >= REQUESTS_MIN
             && percent(report.failed, report.requests) >= percent(failed, requests) + APART_PERCENT;
@@ -207,6 +210,27 @@ mod tests {
             assert!(matches!(&step, Some(Step::Condemned(told)) if told.contains(why)), "{why}: {step:?}");
             assert_eq!(rollout.version_of("api-1"), 1);
         }
+    }
+
+    #[test]
+    fn what_no_node_of_the_role_says_changes_nothing() {
+        let mut rollout = rollout(true, true);
+        rollout.push(at(1));
+        all_well(&mut rollout, at(2));
+        // Nobody else could fail more: api-1 would look well beside these.
+        let absurd = Report { requests: u64::MAX, failed: u64::MAX, ..Report::default() };
+        for name in ["api-9", "nobody"] {
+            assert_eq!(rollout.hear(Report { node: name.to_owned(), ..absurd.clone() }, at(3)), FIRST);
+        }
+        assert_eq!(rollout.heard.len(), 4);
+        // And numbers that no node counts to are no reason to panic.
+        for number in 2..=4 {
+            rollout.hear(
+                Report { running: FIRST, ..Report { node: format!("api-{number}"), ..absurd.clone() } },
+                at(3),
+            );
+        }
+        assert_eq!(rollout.step(at(3)), None);
     }
 
     #[test]

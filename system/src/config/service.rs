@@ -46,9 +46,11 @@ pub async fn serve(process: Process) -> io::Result<()> {
     let push_at = deployment.duration("push.at");
     let router = Router::new().route("/v1/follow", post(follow)).with_state(service.clone());
     let driven = sim::task::spawn(async move { service.drive(push_at, &role).await });
-    http::serve(listener, router, std::future::pending()).await;
-    driven.abort();
-    Ok(())
+    // A service that cannot remember how far it is must not go on as if it could.
+    tokio::select! { biased;
+        driven = driven => driven.map_err(io::Error::other)?,
+        () = http::serve(listener, router, std::future::pending()) => Ok(()),
+    }
 }
 
 /// `POST /v1/follow`: how a node does, for the version that it is to run.
