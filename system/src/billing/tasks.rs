@@ -5,7 +5,7 @@ use crate::queue::Line;
 use crate::usage::Key;
 use bytes::Bytes;
 use sim::time::{Instant, timeout};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,14 +15,15 @@ const JOBS_MAX: usize = 8;
 /// The uses of a map task, by part.
 type Parts = Vec<Vec<Line>>;
 
-/// What this node's map tasks gave: in memory, and lost with it.
+/// What this node's map tasks gave, by run, the latest last: in memory, and lost with it.
 #[derive(Default)]
-pub(super) struct Outputs(Mutex<BTreeMap<Job, BTreeMap<u32, Parts>>>);
+pub(super) struct Outputs(Mutex<VecDeque<(Job, BTreeMap<u32, Parts>)>>);
 
 impl Outputs {
     pub(super) fn part(&self, job: Job, task: u32, part: u32) -> Response {
         let outputs = self.lock();
-        let parts = outputs.get(&job).and_then(|tasks| tasks.get(&task));
+        let tasks = outputs.iter().find(|(kept, _)| *kept == job);
+        let parts = tasks.and_then(|(_, tasks)| tasks.get(&task));
         match parts.and_then(|parts| parts.get(part as usize)) {
             Some(lines) => Response::Part(lines.clone()),
             None => Response::Lost(vec![task]),
@@ -31,13 +32,17 @@ impl Outputs {
 
     fn keep(&self, job: Job, task: u32, parts: Parts) {
         let mut outputs = self.lock();
-        outputs.entry(job).or_default().insert(task, parts);
-        while outputs.len() > JOBS_MAX {
-            outputs.pop_first();
+        if let Some((_, tasks)) = outputs.iter_mut().find(|(kept, _)| *kept == job) {
+            tasks.insert(task, parts);
+            return;
+        }
+        outputs.push_back((job, BTreeMap::from([(task, parts)])));
+        if outputs.len() > JOBS_MAX {
+            outputs.pop_front();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Job, BTreeMap<u32, Parts>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Job, BTreeMap<u32, Parts>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,6 +56,10 @@ pub(super) async fn map(
     batches: Vec<(Key, u32)>,
     deadline: Instant,
 ) -> Response {
+    // One for each node of the tier: a request that says otherwise was not made by one.
+    if parts as usize != node.remotes.len() {
+        return Response::Failed;
+    }
     let mut output = vec![Vec::new(); parts as usize];
     for (key, place) in batches {
         let Some(lines) = node.reader.batch(key, place, deadline).await else { return Response::Failed };
@@ -86,5 +95,24 @@ impl Node {
     pub(super) async fn ask(&self, place: usize, request: Request, deadline: Instant) -> Option<Response> {
         let call = self.remotes.get(place)?.call(request, Bytes::new(), deadline);
         timeout(deadline - Instant::now(), call).await.ok()?.ok().map(|(response, _)| response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_run_is_forgotten_whatever_its_number() {
+        let outputs = Outputs::default();
+        let has = |job| outputs.part(job, 0, 0) == Response::Part(Vec::new());
+        let mut runs: Vec<Job> =
+            (0..=JOBS_MAX as u64).map(|run| Job { period: 1, run: u64::MAX - run }).collect();
+        for job in &runs {
+            outputs.keep(*job, 0, vec![Vec::new()]);
+            assert!(has(*job), "the latest is kept");
+        }
+        assert!(!has(runs.remove(0)), "the oldest is not");
+        assert!(runs.into_iter().all(has));
     }
 }
