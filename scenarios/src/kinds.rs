@@ -7,6 +7,7 @@ mod rows;
 
 pub use rows::KINDS;
 
+use crate::scenario::DURATION_MAX_NS;
 use crate::value::{self, Between, Wrong};
 use sim::duration_text;
 use toml::de::DeValue;
@@ -116,11 +117,27 @@ pub enum FieldValue {
     Flag(bool),
 }
 
+/// No fault's duration is longer than a run may be: sums of such fit all times of a world.
+fn within_longest(duration_ns: u64) -> Result<(), Wrong> {
+    if duration_ns <= DURATION_MAX_NS {
+        return Ok(());
+    }
+    Err(Wrong::expected(format!("a duration of at most {}", duration_text::format(DURATION_MAX_NS))))
+}
+
 impl FieldKind {
     pub(crate) fn read(self, value: &DeValue<'_>) -> Result<FieldValue, Wrong> {
         Ok(match self {
-            Self::Duration => FieldValue::Duration(value::durations(value)?),
-            Self::SignedDuration => FieldValue::SignedDuration(value::signed_durations(value)?),
+            Self::Duration => {
+                let durations = value::durations(value)?;
+                within_longest(durations.most)?;
+                FieldValue::Duration(durations)
+            }
+            Self::SignedDuration => {
+                let durations = value::signed_durations(value)?;
+                within_longest(durations.least.unsigned_abs().max(durations.most.unsigned_abs()))?;
+                FieldValue::SignedDuration(durations)
+            }
             Self::Number(least, most) => FieldValue::Number(value::numbers(least, most)(value)?),
             Self::Flag => FieldValue::Flag(value::flag(value)?),
         })
@@ -199,6 +216,22 @@ mod tests {
             let inject = inject.unwrap_or_else(|error| panic!("{}: {error}", kind.word));
             assert_eq!(inject.word(), kind.word);
             assert_eq!(inject.targets().len(), if kind.hits == Hits::Nodes { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_a_run_may_be() {
+        let read = |kind: FieldKind, text: &str| {
+            let text = format!("\"{text}\"");
+            kind.read(DeValue::parse(&text).expect("a string").get_ref()).is_ok()
+        };
+        for (kind, good, bad) in [
+            (FieldKind::Duration, "3650d", "3651d"),
+            (FieldKind::Duration, "1s..3650d", "1s..18446744073s"),
+            (FieldKind::SignedDuration, "-3650d", "-3651d"),
+        ] {
+            assert!(read(kind, good), "{good}");
+            assert!(!read(kind, bad), "{bad}");
         }
     }
 

@@ -413,7 +413,7 @@ fn swing_down(swing: Swing) {
         for (from, to) in swing.links.iter() {
             kernel.net.harm(swing.index, *from, *to, &LinkHarm::Cut);
         }
-        let up_ns = kernel.agenda.now_ns() + swing.down_ns;
+        let up_ns = kernel.agenda.now_ns().saturating_add(swing.down_ns);
         if up_ns < swing.end_ns {
             kernel.agenda.push(up_ns, Step::Control(Box::new(move || swing_up(swing))));
         }
@@ -423,7 +423,7 @@ fn swing_down(swing: Swing) {
 fn swing_up(swing: Swing) {
     kernel::with(|kernel| {
         kernel.net.heal(swing.index);
-        let down_ns = kernel.agenda.now_ns() + swing.up_ns;
+        let down_ns = kernel.agenda.now_ns().saturating_add(swing.up_ns);
         if down_ns < swing.end_ns {
             kernel.agenda.push(down_ns, Step::Control(Box::new(move || swing_down(swing))));
         }
@@ -435,7 +435,7 @@ fn crash_again(node: NodeIndex, lives_ns: u64, end_ns: u64) {
     kernel::stop(node, Down::Crash);
     kernel::with(|kernel| {
         let starts_ns = kernel.agenda.now_ns() + kernel::SUPERVISOR_DELAY_NS;
-        let dies_ns = starts_ns + lives_ns;
+        let dies_ns = starts_ns.saturating_add(lives_ns);
         if starts_ns < end_ns {
             kernel.agenda.push(starts_ns, Step::Control(Box::new(move || kernel::start(node))));
         }
@@ -465,7 +465,7 @@ fn leap_again(leaper: Leaper, mut chance: Stream) {
         kernel.node(leaper.node).clock.step(next_ns - *off_ns);
         *off_ns = next_ns;
         drop(off_ns);
-        let again_ns = kernel.agenda.now_ns() + leaper.every_ns;
+        let again_ns = kernel.agenda.now_ns().saturating_add(leaper.every_ns);
         if again_ns < leaper.end_ns {
             kernel.agenda.push(again_ns, Step::Control(Box::new(move || leap_again(leaper, chance))));
         }

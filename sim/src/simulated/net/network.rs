@@ -126,14 +126,14 @@ impl Network {
         let wire_ns = bytes as u64 * 1_000_000_000 / self.bandwidth_bytes_per_s;
         let latency_ns = self.links.get(from, to).latency_ns();
         if from == to {
-            return now_ns + latency_ns;
+            return now_ns.saturating_add(latency_ns);
         }
         let sender = self.host(from);
         sender.sends_ns = sender.sends_ns.max(now_ns) + wire_ns;
         let sent_ns = sender.sends_ns;
         let link = self.links.get(from, to);
         let (first_ns, clogged_until_ns) =
-            (link.passed_ns(sent_ns, bytes) + latency_ns, link.clogged_until_ns);
+            (link.passed_ns(sent_ns, bytes).saturating_add(latency_ns), link.clogged_until_ns);
         // The receiver's card is as busy as its bytes make it: one that is late on its way holds up nobody else's.
         let receiver = self.host(to);
         receiver.receives_ns = receiver.receives_ns.max(now_ns) + wire_ns;
