@@ -11,7 +11,7 @@ use sim::{fs, task};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const DIRECTORY: &str = "/archive";
@@ -36,13 +36,15 @@ struct Node {
     objects: tokio::sync::Mutex<BTreeMap<String, [u8; HASH_BYTES]>>,
     /// Whether it has everything that it ever said it has.
     sure: AtomicBool,
+    /// How often something that it had was found damaged.
+    damages: AtomicU64,
 }
 
 async fn run(process: &Process) -> io::Result<()> {
     fs::create_dir_all(DIRECTORY).await?;
     fs::sync_dir("/").await?;
     let sure = AtomicBool::new(fs::exists(WHOLE).await);
-    let node = Arc::new(Node { objects: tokio::sync::Mutex::default(), sure });
+    let node = Arc::new(Node { objects: tokio::sync::Mutex::default(), sure, damages: AtomicU64::new(0) });
     for name in fs::read_dir(DIRECTORY).await? {
         if name.ends_with(PARTIAL) {
             fs::remove_file(&path(&name)).await?;
@@ -147,6 +149,7 @@ impl Node {
                 return Ok((Response::Found, content));
             }
             // Damaged since: it is fetched anew.
+            self.damages.fetch_add(1, Ordering::Relaxed);
             self.sure.store(false, Ordering::Relaxed);
             self.objects.lock().await.remove(name);
         }
@@ -161,14 +164,16 @@ async fn mend(node: &Node, others: &[Remote<Request, Response>]) -> io::Error {
     let nodes = others.len() + 1;
     let enough = (nodes - nodes / 2).min(others.len());
     loop {
-        let mut seen = 0;
+        let (mut seen, damages) = (0, node.damages.load(Ordering::Relaxed));
         for other in others {
             match level(node, other).await {
                 Ok(whole) => seen += usize::from(whole),
                 Err(error) => return error,
             }
         }
+        // What was found damaged meanwhile may not have been fetched anew.
         if seen >= enough
+            && damages == node.damages.load(Ordering::Relaxed)
             && !node.sure.load(Ordering::Relaxed)
             && let Err(error) = node.be_sure().await
         {
