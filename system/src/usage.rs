@@ -32,7 +32,7 @@ use sim::task;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{Put, Store};
 use tokio::sync::mpsc;
 
 /// The role of these nodes.
@@ -158,9 +158,10 @@ async fn answer(node: Arc<repair::Node>, incoming: Incoming<Request, Response>) 
     let Incoming { request, replier, .. } = incoming;
     let response = match request {
         Request::Put { key, lines, hint } => match node.keep(key, lines, hint).await {
-            true => Response::Stored,
+            Some(Put::New | Put::There) => Response::Stored,
+            Some(Put::ForAnother) => Response::Taken,
             // The process ends.
-            false => return,
+            None => return,
         },
         Request::Get(keys) => Response::Batches(node.store.get(&keys)),
         Request::Fetch { key, from } => {

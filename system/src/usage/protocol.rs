@@ -86,6 +86,8 @@ pub(super) enum Request {
 pub(super) enum Response {
     /// It is durable, or done.
     Stored,
+    /// This node stands in for another owner of the batch already, and can for one only.
+    Taken,
     /// This node may be without batches that it once kept, and has not seen yet what the others have.
     Unsure,
     /// The batches, of those that are there.

@@ -2,7 +2,7 @@
 
 use super::protocol::{Key, Named, Request, Response};
 use super::ring::Ring;
-use super::store::Store;
+use super::store::{Put, Store};
 use super::{PATIENCE, PORT, Settings};
 use crate::queue::Line;
 use crate::rpc::Remote;
@@ -49,20 +49,20 @@ impl Node {
         Self { me, settings, ring, store, remotes, agreed: Mutex::default(), failed }
     }
 
-    /// Keeps a batch, durably; `hint` says for whom, where that is not this node. False where the disk failed.
-    pub(super) async fn keep(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> bool {
+    /// Keeps a batch, durably; `hint` says for whom, where that is not this node. None where the disk failed.
+    pub(super) async fn keep(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> Option<Put> {
         let hint = hint.filter(|_| !self.ring.owners(key).contains(&self.me));
         match self.store.put(key, lines, hint).await {
-            Ok(new) => {
-                if new {
+            Ok(put) => {
+                if put == Put::New {
                     self.agreed().clear();
                 }
-                true
+                Some(put)
             }
             Err(error) => {
                 // Nobody listens where another task failed first.
                 let _ = self.failed.send(error);
-                false
+                None
             }
         }
     }
@@ -82,7 +82,7 @@ impl Node {
             let got = self.ask(from as usize, Request::Get(some.to_vec())).await;
             let Some(Response::Batches(batches)) = got else { return };
             for (key, lines) in batches {
-                if !self.keep(key, lines, None).await {
+                if self.keep(key, lines, None).await.is_none() {
                     return;
                 }
             }

@@ -37,6 +37,17 @@ pub(super) struct Held {
     pub(super) digest: Digest,
 }
 
+/// What became of a batch that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It is kept.
+    New,
+    /// It was kept before.
+    There,
+    /// It is here for another owner than was said, goes to that one, and then is here no more: it is no second copy.
+    ForAnother,
+}
+
 /// Batches, and what each account used of them.
 #[derive(Default)]
 struct Batches {
@@ -103,19 +114,22 @@ impl Store {
         fs::replace(WHOLE, Bytes::new()).await
     }
 
-    /// Keeps a batch, durably; false where it was there already. An owner's copy takes the place of a stand-in's.
+    /// Keeps a batch, durably, where it is not there. An owner's copy takes the place of a stand-in's.
     ///
     /// # Errors
     /// Where the disk fails.
-    pub(super) async fn put(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> io::Result<bool> {
+    pub(super) async fn put(&self, key: Key, lines: Vec<Line>, hint: Option<u32>) -> io::Result<Put> {
         let mut log = self.log.lock().await;
-        if self.lock().held.get(&key).is_some_and(|held| held.hint.is_none() || hint.is_some()) {
-            return Ok(false);
+        let there = self.lock().held.get(&key).map(|held| held.hint);
+        match (there, hint) {
+            (Some(Some(one)), Some(other)) if one != other => return Ok(Put::ForAnother),
+            (Some(None), _) | (Some(_), Some(_)) => return Ok(Put::There),
+            (None, _) | (Some(Some(_)), None) => {}
         }
         let record = Record::Hold { key, lines, hint };
         log.append(&record).await?;
         self.lock().apply(record);
-        Ok(true)
+        Ok(Put::New)
     }
 
     /// Forgets a batch that it stood in for: the owner has it.
@@ -302,5 +316,18 @@ mod tests {
         hole[10] ^= 1;
         hole.extend_from_slice(&whole);
         assert!(has_record(&hole));
+    }
+
+    #[test]
+    fn a_stand_in_counts_for_one_owner_only() {
+        let puts = sim::world::alone(1, async {
+            let (store, _) = Store::open().await?;
+            let mut puts = Vec::new();
+            for hint in [Some(1), Some(1), Some(2), None, Some(2)] {
+                puts.push(store.put(Key { number: 7, attempt: 0 }, Vec::new(), hint).await?);
+            }
+            Ok::<_, io::Error>(puts)
+        });
+        assert_eq!(puts.unwrap(), [Put::New, Put::There, Put::ForAnother, Put::New, Put::There]);
     }
 }
