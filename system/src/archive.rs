@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Fact};
 use sim::stack::Deployment;
 use sim::time::{Instant, timeout};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The role of these nodes.
@@ -121,19 +121,34 @@ impl Archive {
         Ok(found)
     }
 
-    /// The names of all objects that a majority can tell of.
+    /// The names of all objects that any node has, where a majority can tell of all.
     ///
     /// # Errors
     /// Where too few nodes answer.
     pub async fn names(&self) -> Result<BTreeSet<String>, ArchiveError> {
-        let (mut all, mut known_by) = (BTreeSet::new(), 0);
+        Ok(self.holders().await?.into_keys().collect())
+    }
+
+    /// The names of the objects that a majority keeps, as far as nodes answer. What fewer have may have been refused to whoever put it, and be
+    /// lost with one disk.
+    ///
+    /// # Errors
+    /// Where too few nodes answer.
+    pub async fn kept(&self) -> Result<BTreeSet<String>, ArchiveError> {
+        let holders = self.holders().await?.into_iter();
+        Ok(holders.filter(|(_, count)| self.is_majority(*count)).map(|(name, _)| name).collect())
+    }
+
+    /// How many nodes say that they have an object, by its name.
+    async fn holders(&self) -> Result<BTreeMap<String, usize>, ArchiveError> {
+        let (mut holders, mut known_by) = (BTreeMap::new(), 0);
         for (response, _) in self.answers(&Request::Names, &Bytes::new()).await {
             if let Response::Names { names, sure } = response {
-                all.extend(names);
+                names.into_iter().for_each(|name| *holders.entry(name).or_default() += 1);
                 known_by += usize::from(sure);
             }
         }
-        if self.is_majority(known_by) { Ok(all) } else { Err(ArchiveError::Unavailable) }
+        if self.is_majority(known_by) { Ok(holders) } else { Err(ArchiveError::Unavailable) }
     }
 
     /// Whether so many nodes are more than half of them.

@@ -9,6 +9,7 @@ use sim::history::Fact;
 use sim::stack::Deployment;
 use sim::time::{Instant, sleep};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,28 +47,41 @@ pub(crate) async fn read_bills(deployment: &Arc<Deployment>, last_ended_ns: u64)
     true
 }
 
+/// A period to be billed: its number, and where it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Next {
+    period: u64,
+    from_ns: u64,
+}
+
 /// Makes bills for ever.
 pub(super) async fn run(node: Arc<Node>) {
     let mut chance = sim::node::stream("billing");
-    let mut next = None;
+    let mut next: Option<Next> = None;
     let mut complete_since = None;
     let mut last_read = Instant::now();
     loop {
         sleep(chance.duration(LOOK_EVERY / 2..LOOK_EVERY * 3 / 2)).await;
         // An archive that nobody reads from is not known to be one: once a period, the last bill is read back.
-        if let Some(last) = next.and_then(|next: u64| next.checked_sub(1))
+        if let Some(last) = next.and_then(|next| next.period.checked_sub(1))
             && last_read.elapsed() >= Duration::from_nanos(node.period_ns)
         {
             last_read = Instant::now();
             node.read_back(last).await;
         }
-        let Ok(names) = node.archive.names().await else { continue };
+        let Ok(names) = node.archive.kept().await else { continue };
         let period =
             names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max().unwrap_or(0);
-        if next != Some(period) {
-            (next, complete_since) = (Some(period), None);
-        }
-        if complete_since.is_none() && node.is_complete(period).await {
+        let to_bill = match next.filter(|next| next.period == period) {
+            Some(next) => next,
+            None => {
+                let Some(from_ns) = node.begins_ns(period, next).await else { continue };
+                complete_since = None;
+                *next.insert(Next { period, from_ns })
+            }
+        };
+        let until_ns = to_bill.from_ns.saturating_add(node.period_ns);
+        if complete_since.is_none() && node.is_complete(until_ns).await {
             complete_since = Some(Instant::now());
         }
         let Some(since) = complete_since else { continue };
@@ -77,7 +91,7 @@ pub(super) async fn run(node: Arc<Node>) {
         let turns = u32::try_from((node.me + count - first) % count).unwrap_or(u32::MAX);
         if since.elapsed() >= TAKE_OVER.saturating_mul(turns) {
             let job = Job { period, run: chance.next_u64() };
-            if let Some(bill) = node.make(job).await {
+            if let Some(bill) = node.make(job, to_bill.from_ns..until_ns).await {
                 node.archive(&bill).await;
             }
         }
@@ -85,23 +99,31 @@ pub(super) async fn run(node: Arc<Node>) {
 }
 
 impl Node {
-    /// Whether the usage store was given all uses of the period.
-    async fn is_complete(&self, period: u64) -> bool {
-        let until_ns = self.ends_ns(period);
+    /// Where a period begins: where the one before ends, however long periods were then. None where that cannot be read.
+    async fn begins_ns(&self, period: u64, known: Option<Next>) -> Option<u64> {
+        match (known, period.checked_sub(1)) {
+            (_, None) => Some(0),
+            (Some(known), _) if known.period < period => {
+                Some(known.from_ns.saturating_add((period - known.period).saturating_mul(self.period_ns)))
+            }
+            (_, Some(last)) => {
+                let content = self.archive.get(&object_of(last)).await.ok()??;
+                serde_json::from_slice::<Bill>(&content).ok().map(|bill| bill.until_ns)
+            }
+        }
+    }
+
+    /// Whether the usage store was given all uses until then.
+    async fn is_complete(&self, until_ns: u64) -> bool {
         let complete = self.queue.uses_complete_until(Instant::now() + ANSWER_WAIT).await;
         complete.is_ok_and(|complete_ns| complete_ns >= until_ns)
     }
 
-    fn ends_ns(&self, period: u64) -> u64 {
-        (period + 1).saturating_mul(self.period_ns)
-    }
-
-    /// The bill; none where too little answers.
-    async fn make(&self, job: Job) -> Option<Bill> {
-        let (from_ns, until_ns) = (job.period.saturating_mul(self.period_ns), self.ends_ns(job.period));
+    /// The bill of this time; none where too little answers.
+    async fn make(&self, job: Job, time_ns: Range<u64>) -> Option<Bill> {
+        let (from_ns, until_ns) = (time_ns.start, time_ns.end);
         let deadline = Instant::now() + TASK_WAIT;
-        let batches: Vec<_> =
-            self.reader.ended(from_ns..until_ns, deadline).await.ok()?.into_iter().collect();
+        let batches: Vec<_> = self.reader.ended(time_ns, deadline).await.ok()?.into_iter().collect();
         let parts = u32::try_from(self.remotes.len()).expect("a deployment has fewer than 2^32 nodes");
         let maps: Vec<Request> = (0..)
             .zip(batches.chunks(SPLIT_BATCHES))
