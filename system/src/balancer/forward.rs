@@ -72,7 +72,7 @@ impl Balancer {
     ) -> Answer {
         let first_server = chosen.server;
         let mut first = pin!(self.give(chosen, parts, body, deadline));
-        if self.hedge_after.is_zero() || !is_repeatable(parts) {
+        if self.hedge_after.is_zero() || !is_repeatable(parts) || asks_to_wait(parts) {
             return first.await;
         }
         tokio::select! { biased;
@@ -102,12 +102,15 @@ impl Balancer {
         }
     }
 
-    /// Gives a request to one server, and remembers how it did.
+    /// Gives a request to one server, and remembers how it did; not where its caller gave it less time than a server may take.
     async fn give(&self, chosen: Chosen, parts: &Parts, body: &Bytes, deadline: Instant) -> Answer {
         let patience = deadline.min(Instant::now() + self.attempt_timeout);
         let name = self.pool.name(chosen.server);
         let answer = self.http.request(name, api::PORT, copy(parts, body), patience).await;
-        self.pool.answered(chosen.server, is_failure(&answer));
+        let out_of_time = matches!(answer, Err(HttpError::DeadlineExceeded)) && patience == deadline;
+        if !out_of_time {
+            self.pool.answered(chosen.server, is_failure(&answer));
+        }
         answer
     }
 }
@@ -122,6 +125,12 @@ fn is_failure(answer: &Answer) -> bool {
 /// Whether a request that may have been carried out can be sent again: it asks, or it has a key by which it is known.
 fn is_repeatable(parts: &Parts) -> bool {
     parts.method == Method::GET || parts.headers.contains_key("idempotency-key")
+}
+
+/// Whether the answer is to be waited for: that it takes long says nothing of the server.
+fn asks_to_wait(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.starts_with("wait="))
 }
 
 fn copy(parts: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
@@ -155,6 +164,24 @@ fn failure(error: &HttpError) -> ApiError {
         other => {
             let text = format!("the server failed: {other}");
             ApiError::new(StatusCode::BAD_GATEWAY, "bad-gateway", text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_asks_to_wait_is_known_by_its_query() {
+        for (uri, waits) in [
+            ("/v1/jobs/1?wait=5", true),
+            ("/v1/jobs/1?a=b&wait=0", true),
+            ("/v1/jobs/1", false),
+            ("/v1/resize?w=320&await=5", false),
+        ] {
+            let (parts, ()) = Request::get(uri).body(()).expect("an address").into_parts();
+            assert_eq!(asks_to_wait(&parts), waits, "{uri}");
         }
     }
 }
