@@ -13,6 +13,7 @@ mod pool;
 mod window;
 
 use crate::api::Admission;
+use crate::config::Agent;
 use crate::http::{self, HttpClient};
 use axum::Router;
 use axum::routing::get;
@@ -95,6 +96,8 @@ struct Balancer {
     http: HttpClient,
     pool: Arc<Pool>,
     admission: Admission,
+    /// The version that this load balancer runs.
+    agent: Arc<Agent>,
     retries: RetryBudget,
     attempts: u64,
     attempt_timeout: Duration,
@@ -122,6 +125,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         http,
         pool,
         admission: Admission::new(in_flight_max, process.node.memory_bytes),
+        agent: Agent::start(&process).await,
         retries: RetryBudget::new(
             deployment.number("balancer.retry-budget-percent"),
             deployment.number("balancer.retries-saved-max"),

@@ -40,7 +40,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "push.role",
         why: "the role whose nodes get it",
         default: "api",
-        kind: SettingKind::Choice(&["api", "worker"]),
+        kind: SettingKind::Choice(&["api", "balancer", "worker"]),
     },
     Setting {
         name: "push.effect",

@@ -3,6 +3,7 @@
 use super::Balancer;
 use super::pool::Chosen;
 use crate::api::{self, ApiError, checks};
+use crate::config::{Met, Work};
 use crate::http::{CHECK_HEADER, DEADLINE_HEADER, HttpError};
 use crate::resize::Limits;
 use axum::body::Body;
@@ -33,8 +34,23 @@ pub(super) async fn forward(
     let bytes_max = Limits::default().input_bytes_max;
     let _admitted = balancer.admission.admit(checks::body_bytes(&body, bytes_max)?)?;
     let body = checks::body(body, bytes_max, deadline).await?;
-    balancer.retries.earn();
-    balancer.answer(&parts, &body, deadline).await
+    let under_way = balancer.agent.begin().ok_or_else(|| {
+        let text = "this load balancer's configuration allows no more at once: try again";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+    })?;
+    let work = Work { options: parts.uri.query().unwrap_or_default() };
+    let answered = match balancer.agent.meet(&work).await {
+        Met::Failure => {
+            let text = "something went wrong: try again";
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text))
+        }
+        Met::Nothing | Met::Spoilt => {
+            balancer.retries.earn();
+            balancer.answer(&parts, &body, deadline).await
+        }
+    };
+    under_way.end(answered.as_ref().err().is_some_and(ApiError::is_of_the_service));
+    answered
 }
 
 impl Balancer {
@@ -72,7 +88,7 @@ impl Balancer {
     ) -> Answer {
         let first_server = chosen.server;
         let mut first = pin!(self.give(chosen, parts, body, deadline));
-        if self.hedge_after.is_zero() || !is_repeatable(parts) || asks_to_wait(parts) {
+        if self.hedge_after.is_zero() || !is_repeatable(parts) {
             return first.await;
         }
         tokio::select! { biased;
@@ -91,8 +107,9 @@ impl Balancer {
         // A quick failure is no answer while another may come.
         match is_failure(&answer) {
             false => {
-                // Whoever takes longer than two servers one after the other is an outlier like one that fails.
-                if !first_was_quicker {
+                // Whoever takes longer than two servers one after the other is an outlier like one that fails. Of two that wait for
+                // the same, either may be the first to say that it came about.
+                if !first_was_quicker && !asks_to_wait(parts) {
                     self.pool.answered(first_server, true);
                 }
                 answer
