@@ -172,7 +172,8 @@ impl<const N: usize> JustInTime<N> {
         }
     }
 
-    /// Lets an operation that never returned take effect, if that changes anything.
+    /// Lets an operation that never returned take effect, if that changes anything: the state, or what others owe. A blind write that
+    /// leaves the state as it was can be what wipes another operation out.
     fn expand_open<M: Model>(
         &mut self,
         problem: &Problem<'_, M>,
@@ -184,13 +185,15 @@ impl<const N: usize> JustInTime<N> {
         if is_pointless || !open.is_left(&config.spent) {
             return;
         }
+        let wipes_out = open.effect == Effect::Overwrites
+            && without(&self.slots.absorbable(), &either(&config.used, &config.free)) != [0; N];
         let operation = self.slots.opened_operation(nth_open, &config.spent);
         let mut next = config;
         open.spend(&mut next.spent);
         let mut nth = 0;
         while let Some(state) = transitions.step(Ask { state: config.state, class: open.class, nth }) {
             next.state = state;
-            if state != config.state {
+            if state != config.state || wipes_out {
                 self.arrive(problem, transitions, Arrival { config: next, operation, effect: open.effect });
             }
             nth += 1;

@@ -1,7 +1,7 @@
 //! Every way to decide a small history gives the verdict of brute force, for each model.
 
 use hogwash_invariants::linearizability::models::{
-    Counter, Lock, Queue, Register, RegisterCall, Registers, StoreCall,
+    Counter, Lock, Queue, Register, RegisterCall, Registers, Store, StoreCall, StoreReturn,
 };
 use hogwash_invariants::linearizability::{
     Checker, History, HistoryOf, Interval, Model, OperationId, Strategy as Searches, Stuck, Verdict,
@@ -85,6 +85,31 @@ proptest! {
         agree_with_plain(&StoreOf(Texts::Alike), &bytes)?;
         agree_with_plain(&Queue::<u8>::new(), &bytes)?;
         agree_with_plain(&Lock::<u8>::new(), &bytes)?;
+    }
+}
+
+/// Found by the property above: the append comes first, then the put, and then all is as the gets saw it.
+#[test]
+fn a_put_that_never_returned_can_wipe_out_an_append_though_it_leaves_the_text_as_it_was() {
+    let key = || "x".to_owned();
+    let append = |value: &str| StoreCall::Append { key: key(), value: value.to_owned() };
+    let operation =
+        |call, returned, called_at, returned_at| Interval { call, returned, called_at, returned_at };
+    let get = |called_at| {
+        let value = StoreReturn::Value("b".to_owned());
+        operation(StoreCall::Get { key: key() }, Some(value), called_at, Some(called_at + 1))
+    };
+    let history = History::from_intervals(vec![
+        operation(append("a"), Some(StoreReturn::Done), 1, Some(10)),
+        operation(StoreCall::Put { key: key(), value: String::new() }, None, 2, None),
+        operation(append("b"), Some(StoreReturn::Done), 3, Some(4)),
+        get(5),
+        get(11),
+    ]);
+    let history = history.expect("time goes on");
+    for searches in [Searches::Portfolio, Searches::JustInTime, Searches::DepthFirst, Searches::Plain] {
+        let verdict = Checker::new().strategy(searches).check(&Store, &history);
+        assert_eq!(verdict.is_linearizable(), Some(true), "{searches:?} says {verdict:?}");
     }
 }
 
