@@ -5,5 +5,6 @@
 extern crate hogwash_system as system;
 
 mod auth;
+mod config;
 mod usage;
 mod world;

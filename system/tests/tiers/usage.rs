@@ -152,3 +152,17 @@ fn batches_that_are_not_known_again_are_billed_twice() {
     });
     assert!(wrong, "what a number is good for");
 }
+
+#[test]
+fn a_bill_that_only_a_lost_disk_had_is_made_again() {
+    for seed in 1..=2 {
+        // The first bill is put while one node of the archive has room, which loses its disk once the second is everywhere.
+        let others = ["archive-2", "archive-3"];
+        let faults = vec![
+            fault(6, 11, Inject::FullDisk(on(&others))),
+            fault(6, 18, cut(&["archive-1"], &others)),
+            fault(17, 18, Inject::LostDisk(on(&["archive-1"]))),
+        ];
+        run(&plan(seed, faults)).check();
+    }
+}
