@@ -37,10 +37,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = pin!(stop);
     loop {
-        let place = room.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let accepted = tokio::select! { biased;
+        let next = async {
+            let place = room.clone().acquire_owned().await.expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! { biased;
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         match accepted {
             Ok((stream, _)) => {
