@@ -86,6 +86,8 @@ pub enum SettingKind {
         /// The most that is allowed.
         most: u64,
     },
+    /// Anything: whoever reads it says what it must be.
+    Text,
 }
 
 impl Setting {
@@ -127,6 +129,7 @@ impl Setting {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("a whole number from {least} to {most}")),
             },
+            SettingKind::Text => Ok(()),
         }
     }
 }
@@ -149,8 +152,19 @@ impl Deployment {
         nodes: Vec<NodePlan>,
         changed: &BTreeMap<String, String>,
     ) -> Result<Self, SettingError> {
-        let mut settings: BTreeMap<_, _> =
-            stack.settings().iter().map(|setting| (setting.name, setting.default.to_owned())).collect();
+        let defaults = stack.settings().iter().map(|setting| (setting.name, setting.default.to_owned()));
+        Self { nodes, settings: defaults.collect() }.changed(stack, changed)
+    }
+
+    /// The same nodes with `changed` settings.
+    ///
+    /// # Errors
+    /// As [`Deployment::new`].
+    pub fn changed(
+        mut self,
+        stack: &dyn Stack,
+        changed: &BTreeMap<String, String>,
+    ) -> Result<Self, SettingError> {
         for (name, value) in changed {
             let setting = stack.settings().iter().find(|setting| setting.name == name);
             let setting = setting.ok_or_else(|| SettingError::Unknown(name.clone()))?;
@@ -159,9 +173,9 @@ impl Deployment {
                 value: value.clone(),
                 allowed,
             })?;
-            settings.insert(setting.name, value.clone());
+            self.settings.insert(setting.name, value.clone());
         }
-        Ok(Self { nodes, settings })
+        Ok(self)
     }
 
     /// The nodes of a role, in order.

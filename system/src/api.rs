@@ -37,6 +37,7 @@ mod metrics;
 mod quota;
 mod signed;
 mod signing;
+pub(crate) mod version;
 
 use crate::archive::Archive;
 use crate::auth::{Edge, Management};
@@ -112,7 +113,7 @@ struct Server {
 ///
 /// # Errors
 /// Where its port cannot be opened.
-pub async fn serve(process: Process) -> std::io::Result<()> {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) -> std::io::Result<()> {
     let listener = TcpListener::bind(PORT).await?;
     let deployment = &process.deployment;
     let server = Server {
@@ -127,14 +128,14 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         quota: Quota::new(deployment.number("api.account-rate")),
         address_for: deployment.duration("auth.address-key-for"),
         limits: Limits::default(),
-        agent: Agent::start(&process).await,
+        agent: agent.clone(),
         admission: Admission::new(deployment.number("api.max-in-flight"), process.node.memory_bytes),
         deadline: deployment.duration("api.deadline"),
         idempotency: deployment.flag("api.idempotency"),
         groups_by_customer: deployment.setting("queue.groups") == "customer",
         waiting_max: deployment.number("queue.max-waiting"),
     };
-    http::serve(listener, router(Arc::new(server)), sim::node::stopping()).await;
+    http::serve(listener, router(Arc::new(server)), agent.stopping()).await;
     Ok(())
 }
 

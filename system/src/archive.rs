@@ -9,7 +9,7 @@
 
 mod node;
 
-pub use node::serve;
+pub(crate) use node::serve;
 
 use crate::rpc::{self, Remote};
 use bytes::Bytes;

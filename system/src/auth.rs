@@ -31,8 +31,10 @@ pub(crate) use address::Address;
 pub(crate) use edge::{Edge, Refusal};
 pub(crate) use management::{Management, ManagementError};
 
+use crate::config::Agent;
 use sim::history::Fact;
 use sim::stack::{Process, Setting, SettingKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The role of the data plane's nodes.
@@ -110,19 +112,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
 ];
 
 /// Runs one node of the data plane, until its process ends: should its disk or port fail, that is at once.
-pub async fn serve(process: Process) {
-    if let Err(error) = replica::run(&process).await {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
+    if let Err(error) = replica::run(&process, &agent).await {
         sim::node::record(Fact::Note { text: format!("the auth node ends: {error}") });
     }
 }
 
 /// Runs one node of the management plane, until its process ends. The first makes and revokes accounts; the others keep
 /// copies of its log.
-pub async fn serve_identity(process: Process) {
+pub(crate) async fn serve_identity(process: Process, agent: Arc<Agent>) {
     let first = process.deployment.of_role(IDENTITY_ROLE).next();
     let ended = match first.is_some_and(|first| first.name == process.node.name) {
-        true => identity::run(&process).await,
-        false => replica::run(&process).await,
+        true => identity::run(&process, &agent).await,
+        false => replica::run(&process, &agent).await,
     };
     if let Err(error) = ended {
         sim::node::record(Fact::Note { text: format!("the identity node ends: {error}") });

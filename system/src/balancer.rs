@@ -111,7 +111,7 @@ struct Balancer {
 ///
 /// # Errors
 /// Where its port cannot be opened.
-pub async fn serve(process: Process) -> std::io::Result<()> {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) -> std::io::Result<()> {
     let listener = TcpListener::bind(crate::api::PORT).await?;
     let deployment = &process.deployment;
     let pool = Arc::new(Pool::new(deployment, sim::node::stream("choice")));
@@ -125,7 +125,7 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         http,
         pool,
         admission: Admission::new(in_flight_max, process.node.memory_bytes),
-        agent: Agent::start(&process).await,
+        agent: agent.clone(),
         retries: RetryBudget::new(
             deployment.number("balancer.retry-budget-percent"),
             deployment.number("balancer.retries-saved-max"),
@@ -140,6 +140,6 @@ pub async fn serve(process: Process) -> std::io::Result<()> {
         .route("/metrics", get(metrics::scrape))
         .fallback(forward::forward)
         .with_state(Arc::new(balancer));
-    http::serve(listener, router, sim::node::stopping()).await;
+    http::serve(listener, router, agent.stopping()).await;
     Ok(())
 }

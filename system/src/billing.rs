@@ -17,6 +17,7 @@ pub use bill::{Bill, Invoice, object_of};
 pub(crate) use coordinator::read_bills;
 
 use crate::archive::Archive;
+use crate::config::Agent;
 use crate::queue::{Line, QueueClient};
 use crate::rpc::{self, Incoming, Remote};
 use crate::usage::{Key, UsageReader};
@@ -83,13 +84,13 @@ struct Node {
 }
 
 /// Runs one node of the tier, until its process ends: should its port fail, that is at once.
-pub async fn serve(process: Process) {
-    if let Err(error) = run(&process).await {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
+    if let Err(error) = run(&process, &agent).await {
         sim::node::record(Fact::Note { text: format!("the batch node ends: {error}") });
     }
 }
 
-async fn run(process: &Process) -> io::Result<()> {
+async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     let deployment = &process.deployment;
     let names: Vec<&str> = deployment.of_role(ROLE).map(|node| node.name.as_str()).collect();
     let me = names.iter().position(|name| *name == process.node.name);
@@ -104,10 +105,10 @@ async fn run(process: &Process) -> io::Result<()> {
     });
     let listener = TcpListener::bind(PORT).await?;
     task::spawn(coordinator::run(node.clone()));
-    rpc::listen(listener, move |incoming| {
+    let door = agent.door(move |incoming| {
         task::spawn(answer(node.clone(), incoming));
-    })
-    .await
+    });
+    rpc::listen(listener, door).await
 }
 
 async fn answer(node: Arc<Node>, incoming: Incoming<Request, Response>) {

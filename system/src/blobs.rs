@@ -7,6 +7,7 @@
 mod segment;
 pub mod store;
 
+use crate::config::Agent;
 use crate::queue::state::{AsOf, BlobRef};
 use crate::rpc::{self, Incoming, Remote, RpcError};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use sim::stack::Deployment;
 use sim::task;
 use sim::time::{Instant, sleep};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 
@@ -121,8 +123,8 @@ impl Blobs {
 ///
 /// # Errors
 /// Where the port fails.
-pub async fn serve(store: Store, listener: TcpListener) -> io::Result<()> {
-    rpc::listen(listener, move |incoming: Incoming<Request, Response>| {
+pub(crate) async fn serve(store: Store, listener: TcpListener, agent: &Arc<Agent>) -> io::Result<()> {
+    let door = agent.door(move |incoming: Incoming<Request, Response>| {
         let Incoming { request, blob, replier, .. } = incoming;
         match request {
             // Without an answer where the disk fails: the process ends.
@@ -140,8 +142,8 @@ pub async fn serve(store: Store, listener: TcpListener) -> io::Result<()> {
                 });
             }
         }
-    })
-    .await
+    });
+    rpc::listen(listener, door).await
 }
 
 /// Fetches what this replica misses from the others, for ever.

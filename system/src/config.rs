@@ -1,21 +1,28 @@
 //! Configuration and releases: versions that a service hands to every node, a few at a time.
 //!
-//! What is handed out is a `Document`: settings, and, since a version is made by people, perhaps a defect that only shows
-//! under its own conditions. The service lets a version onto a stage of the nodes, waits, looks at how they do, and goes
+//! What is handed out is a `Document`: settings of any tier, and, since a version is made by people, perhaps a defect that only
+//! shows under its own conditions. The service lets a version onto a stage of the nodes, waits, looks at how they do, and goes
 //! on, or condemns the version and takes it back. A node validates what it is given, runs a version on probation before
 //! it calls it good, keeps the last good one on its disk, and starts from that where the one on probation did not let it live.
+//!
+//! A process is made by the settings of one version. Another version's settings are for the next process: this one ends what it
+//! has under way and starts anew, so that nothing is ever half of one version and half of another. What bounds the queue's state
+//! must be the same on all replicas at each place of its order: there the leader's version has it changed by the order itself.
+//! Every tier follows but the config service, whose own settings say how versions are handed out.
 //!
 //! Nodes ask; nobody has to know who listens. A deployment without a node of the role `config` has one version for ever.
 
 mod agent;
 mod defect;
+mod disk;
 mod document;
+mod door;
 mod rollout;
 mod service;
 
 pub(crate) use agent::Agent;
 pub(crate) use defect::{Met, Work};
-pub use service::serve;
+pub(crate) use service::serve;
 
 use sim::stack::{Setting, SettingKind};
 
@@ -40,7 +47,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "push.role",
         why: "the role whose nodes get it",
         default: "api",
-        kind: SettingKind::Choice(&["api", "balancer", "worker"]),
+        kind: SettingKind::Choice(&[
+            "api", "balancer", "worker", "queue", "usage", "batch", "archive", "auth", "identity",
+        ]),
+    },
+    Setting {
+        name: "push.settings",
+        why: "settings that the version changes for these nodes, such as `queue.lease=20s, queue.max-deliveries=7`",
+        default: "",
+        kind: SettingKind::Text,
     },
     Setting {
         name: "push.effect",

@@ -9,6 +9,7 @@ pub mod state;
 
 pub use client::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueClient, QueueError};
 pub use server::serve;
+pub(crate) use server::serve_configured;
 pub use state::{Amounts, Batch, Line};
 
 use sim::history::Id;

@@ -1,10 +1,12 @@
 //! The stack as a world runs it: roles, settings, and what boots where.
 
+use crate::config::Agent;
 use crate::queue::client::QueueClient;
 use crate::usage::UsageReader;
 use crate::{api, archive, auth, balancer, billing, client, config, queue, usage, worker};
+use sim::history::Fact;
 use sim::stack::{Client, Deployment, Process, Role, Setting, SettingKind, Stack, Task};
-use sim::time::Instant;
+use sim::time::{Instant, sleep};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -67,6 +69,8 @@ pub const SERVED: [(&str, u32); 10] = [
 
 /// How long the stack may take to say whether it has drained.
 const DRAINED_WAIT: Duration = Duration::from_secs(5);
+/// How long a process that is replaced may take to end what it has under way.
+const END_WAIT: Duration = Duration::from_secs(10);
 /// Accounts that are read together, to find that out.
 const ACCOUNTS_AT_ONCE: usize = 1000;
 
@@ -196,33 +200,7 @@ impl Stack for ImageStack {
     }
 
     fn boot(&self, process: Process) -> Task {
-        Box::pin(async move {
-            match process.node.role.as_str() {
-                "api" => {
-                    if let Err(error) = api::serve(process).await {
-                        tracing::error!(%error, "the API server cannot serve");
-                    }
-                }
-                balancer::ROLE => {
-                    if let Err(error) = balancer::serve(process).await {
-                        tracing::error!(%error, "the load balancer cannot serve");
-                    }
-                }
-                config::ROLE => {
-                    if let Err(error) = config::serve(process).await {
-                        tracing::error!(%error, "the config service cannot serve");
-                    }
-                }
-                "queue" => queue::serve(process).await,
-                "worker" => worker::serve(process).await,
-                usage::ROLE => usage::serve(process).await,
-                billing::ROLE => billing::serve(process).await,
-                archive::ROLE => archive::serve(process).await,
-                auth::ROLE => auth::serve(process).await,
-                auth::IDENTITY_ROLE => auth::serve_identity(process).await,
-                role => tracing::error!(role, "this stack has no such role"),
-            }
-        })
+        Box::pin(boot(process))
     }
 
     fn client(&self, client: Client) -> Task {
@@ -237,6 +215,67 @@ impl Stack for ImageStack {
                 |depth: queue::Depth| depth.waiting == 0 && depth.leased == 0 && depth.unsent_uses == 0;
             depth.is_ok_and(idle) && are_read(&deployment, deadline).await
         })
+    }
+}
+
+/// Runs a process: the config service, or one that is configured by the version that its agent knows.
+async fn boot(process: Process) {
+    if process.node.role == config::ROLE {
+        if let Err(error) = config::serve(process).await {
+            tracing::error!(%error, "the config service cannot serve");
+        }
+        return;
+    }
+    let agent = Agent::start(&process).await;
+    let written = process.deployment.clone();
+    let deployment = match agent.configure(&written) {
+        Ok(deployment) => deployment,
+        Err(error) => {
+            sim::node::record(Fact::Note { text: format!("the process cannot be configured: {error}") });
+            sim::node::abort();
+            return std::future::pending().await;
+        }
+    };
+    let end = end_of(&process.node.role);
+    tokio::select! { biased;
+        () = serve(Process { deployment, ..process }, written, agent.clone()) => {}
+        () = async { agent.replaced().await; sleep(end).await } => {}
+    }
+    if agent.is_replaced() {
+        sim::node::restart();
+        std::future::pending().await
+    }
+}
+
+/// How long a process that is replaced may take to end what it has under way. Where requests can be asked again of others at once,
+/// it is not waited for them.
+fn end_of(role: &str) -> Duration {
+    match role {
+        "api" | balancer::ROLE | "worker" => END_WAIT,
+        _ => Duration::ZERO,
+    }
+}
+
+async fn serve(process: Process, written: Arc<Deployment>, agent: Arc<Agent>) {
+    match process.node.role.as_str() {
+        "api" => {
+            if let Err(error) = api::serve(process, agent).await {
+                tracing::error!(%error, "the API server cannot serve");
+            }
+        }
+        balancer::ROLE => {
+            if let Err(error) = balancer::serve(process, agent).await {
+                tracing::error!(%error, "the load balancer cannot serve");
+            }
+        }
+        "queue" => queue::serve_configured(process, written, agent).await,
+        "worker" => worker::serve(process, agent).await,
+        usage::ROLE => usage::serve(process, agent).await,
+        billing::ROLE => billing::serve(process, agent).await,
+        archive::ROLE => archive::serve(process, agent).await,
+        auth::ROLE => auth::serve(process, agent).await,
+        auth::IDENTITY_ROLE => auth::serve_identity(process, agent).await,
+        role => tracing::error!(role, "this stack has no such role"),
     }
 }
 

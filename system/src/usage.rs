@@ -20,6 +20,7 @@ mod store;
 pub use protocol::Key;
 pub use reader::{Settled, Total, UsageError, UsageReader};
 
+use crate::config::Agent;
 use crate::queue::{Amounts, Line};
 use crate::rpc::{self, Incoming};
 use bytes::Bytes;
@@ -116,13 +117,13 @@ fn in_ledgers(amounts: Amounts) -> [(String, u64); 2] {
 }
 
 /// Runs one node of the tier, until its process ends: should its disk or port fail, that is at once.
-pub async fn serve(process: Process) {
-    if let Err(error) = run(&process).await {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
+    if let Err(error) = run(&process, &agent).await {
         sim::node::record(Fact::Note { text: format!("the usage node ends: {error}") });
     }
 }
 
-async fn run(process: &Process) -> io::Result<()> {
+async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     let settings = Arc::new(Settings::of(&process.deployment));
     let me = settings.nodes.iter().position(|name| *name == process.node.name);
     let me = me.ok_or_else(|| io::Error::other("this node is not of the tier"))?;
@@ -141,11 +142,12 @@ async fn run(process: &Process) -> io::Result<()> {
     task::spawn(collect::run(node.clone(), process.deployment.clone()));
     task::spawn({
         let node = node.clone();
+        let door = agent.door(move |incoming: Incoming<Request, Response>| {
+            // A disk that is slow for one holds up nobody else.
+            task::spawn(answer(node.clone(), incoming));
+        });
         async move {
-            let served = rpc::listen(listener, move |incoming: Incoming<Request, Response>| {
-                // A disk that is slow for one holds up nobody else.
-                task::spawn(answer(node.clone(), incoming));
-            });
+            let served = rpc::listen(listener, door);
             if let Err(error) = served.await {
                 tracing::debug!(%error, "the port failed");
             }

@@ -83,7 +83,7 @@ struct Lost;
 
 /// Runs a worker: as many conversions at once as it has cores, or as the setting `worker.leases` says. When it is asked to
 /// stop it takes no more, and ends with what it has under way.
-pub async fn serve(process: Process) {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
     let deployment = &process.deployment;
     let slots = match deployment.number("worker.leases") {
         0 => process.node.cores,
@@ -96,12 +96,12 @@ pub async fn serve(process: Process) {
         memory: Memory::new(process.node.memory_bytes),
         timeout: deployment.duration("worker.job-timeout"),
         renews_leases: deployment.flag("worker.renews-leases"),
-        agent: Agent::start(&process).await,
+        agent: agent.clone(),
         weakness: Weakness::of(deployment),
     });
     let free = Arc::new(Semaphore::new(slots as usize));
     let mut chance = sim::node::stream("pauses");
-    let mut stopping = pin!(sim::node::stopping());
+    let mut stopping = pin!(agent.stopping());
     loop {
         let taken = async {
             let slots = free_slots(&free).await;

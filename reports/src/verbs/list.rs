@@ -65,5 +65,6 @@ fn kind(kind: SettingKind) -> String {
         SettingKind::Choice(words) => words.join(" or "),
         SettingKind::Duration => "a duration".to_owned(),
         SettingKind::Number { least, most } => format!("{least} to {most}"),
+        SettingKind::Text => "a text".to_owned(),
     }
 }

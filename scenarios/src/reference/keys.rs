@@ -208,6 +208,7 @@ fn settings(stack: &dyn Stack) -> Vec<Key> {
             }
             SettingKind::Duration => Shape::Written("a duration such as `1.5s`"),
             SettingKind::Number { least, most } => Shape::Whole(least, most),
+            SettingKind::Text => Shape::Text,
         };
         let quoted = !matches!(setting.kind, SettingKind::Flag | SettingKind::Number { .. });
         let value = if quoted { format!("\"{}\"", setting.default) } else { setting.default.to_owned() };

@@ -21,10 +21,12 @@ pub enum Down {
     Returned,
     /// It ended itself: a planted bug was set off.
     Abort,
+    /// It ended itself in order to start anew.
+    Restart,
 }
 
 impl Down {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Crash,
         Self::PowerLoss,
         Self::Panic,
@@ -32,6 +34,7 @@ impl Down {
         Self::Stop,
         Self::Returned,
         Self::Abort,
+        Self::Restart,
     ];
 }
 
@@ -45,6 +48,7 @@ impl fmt::Display for Down {
             Self::Stop => "stop",
             Self::Returned => "returned",
             Self::Abort => "abort",
+            Self::Restart => "restart",
         })
     }
 }

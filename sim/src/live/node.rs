@@ -30,6 +30,12 @@ pub fn abort() {
     host::current().end(Down::Abort);
 }
 
+/// Ends this process at once, in order: its supervisor starts it again a second later. The caller is still to wait for its
+/// end.
+pub fn restart() {
+    host::current().end(Down::Restart);
+}
+
 /// Waits until this process is asked to stop, as by SIGTERM. It is then given a while to finish what it has under way and
 /// to return; one that takes too long is killed.
 pub async fn stopping() {

@@ -236,7 +236,7 @@ pub(crate) fn stop(node: NodeIndex, cause: Down) {
         } else {
             net::process_ended(kernel, node);
         }
-        if matches!(cause, Down::Panic | Down::OutOfMemory | Down::Returned | Down::Abort) {
+        if matches!(cause, Down::Panic | Down::OutOfMemory | Down::Returned | Down::Abort | Down::Restart) {
             let again_ns = kernel.agenda.now_ns() + SUPERVISOR_DELAY_NS;
             kernel.agenda.push(again_ns, Step::Control(Box::new(move || start(node))));
         }

@@ -38,6 +38,13 @@ pub fn abort() {
     kernel::with(|kernel| kernel.control(move || kernel::stop(node, Down::Abort)));
 }
 
+/// Ends this process at once, in order: its supervisor starts it again a second later. The caller is still to wait for its
+/// end, which comes before any time passes.
+pub fn restart() {
+    let node = kernel::current();
+    kernel::with(|kernel| kernel.control(move || kernel::stop(node, Down::Restart)));
+}
+
 /// Waits until this process is asked to stop, as by SIGTERM. It is then given a while to finish what it has under way and
 /// to return; one that takes too long is killed.
 pub async fn stopping() {

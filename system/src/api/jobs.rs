@@ -5,7 +5,7 @@ use super::checks;
 use super::credentials::Caller;
 use super::error::ApiError;
 use super::signed::Target;
-use crate::config::{Met, Work};
+use super::version;
 use crate::queue::{JobStatus, NewJob, QueueError};
 use crate::resize::{Request, inspect};
 use axum::body::Body;
@@ -78,7 +78,7 @@ pub(super) async fn read(
             let path = path.map(|Path(key)| key);
             let (caller, options) = server.caller(target, &headers, path.as_deref().ok(), deadline).await?;
             let key = path.map_err(|_| no_such_job())?;
-            server.meet("").await?;
+            version::meet(&server.agent, "").await?;
             if !checks::is_key(&key) {
                 return Err(no_such_job());
             }
@@ -152,28 +152,9 @@ impl Server {
     ) -> Result<T, ApiError> {
         let key = checks::key(headers).map_err(|error| error.of(&self.name_request()))?;
         let name = key.clone();
-        let answered = async {
-            let under_way = self.agent.begin().ok_or_else(|| {
-                let text = "this server's configuration allows no more at once: try again";
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
-            })?;
-            let answered = async { answer(checks::deadline(self.deadline, headers)?, key).await }.await;
-            under_way.end(answered.as_ref().err().is_some_and(ApiError::is_of_the_service));
-            answered
-        };
+        let answered = async { answer(checks::deadline(self.deadline, headers)?, key).await };
+        let answered = version::count(&self.agent, answered);
         answered.await.map_err(|error| error.of(&name.unwrap_or_else(|| self.name_request())))
-    }
-
-    /// Meets whatever the server's version has in store for a request with these options.
-    async fn meet(&self, options: &str) -> Result<(), ApiError> {
-        match self.agent.meet(&Work { options }).await {
-            Met::Failure => Err(ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "something went wrong: try again",
-            )),
-            Met::Nothing | Met::Spoilt => Ok(()),
-        }
     }
 
     /// A name for a request that brought none.
@@ -197,7 +178,7 @@ impl Server {
         let body = checks::body(body, bytes_max, deadline).await?;
         self.limits.admit(&body, &inspect(&body)?)?;
         let request = request.canonical();
-        self.meet(&request).await?;
+        version::meet(&self.agent, &request).await?;
         // Without a key the same picture and options are the same job.
         let key = key.unwrap_or_else(|| Digest::of(&[request.as_bytes(), b"\n", &body].concat()).to_string());
         let id = caller.id(&key);

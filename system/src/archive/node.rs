@@ -1,6 +1,7 @@
 //! A node of the archive: its files, and what it fetches from the others.
 
 use super::{PATIENCE, PORT, ROLE, Request, Response};
+use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::{BufMut, Bytes, BytesMut};
 use sim::history::{Digest, Fact};
@@ -24,8 +25,8 @@ const PARTIAL: &str = ".partial";
 const MEND_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs one node of the archive, until its process ends: should its disk or port fail, that is at once.
-pub async fn serve(process: Process) {
-    if let Err(error) = run(&process).await {
+pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
+    if let Err(error) = run(&process, &agent).await {
         sim::node::record(Fact::Note { text: format!("the archive's node ends: {error}") });
     }
 }
@@ -40,7 +41,7 @@ struct Node {
     damages: AtomicU64,
 }
 
-async fn run(process: &Process) -> io::Result<()> {
+async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     fs::create_dir_all(DIRECTORY).await?;
     fs::sync_dir("/").await?;
     let sure = AtomicBool::new(fs::exists(WHOLE).await);
@@ -70,9 +71,10 @@ async fn run(process: &Process) -> io::Result<()> {
             let _ = failed.send(mend(&node, &others).await);
         }
     });
-    let served = rpc::listen(listener, move |incoming| {
+    let door = agent.door(move |incoming| {
         task::spawn(answer(node.clone(), incoming, failed.clone()));
     });
+    let served = rpc::listen(listener, door);
     tokio::select! {
         biased;
         served = served => served,

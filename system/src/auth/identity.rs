@@ -13,6 +13,7 @@ use super::protocol::{Request, Response};
 use super::replica::since;
 use super::token::{Credential, Signer};
 use super::{PATIENCE, PORT, ROLE};
+use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::Bytes;
 use sim::history::Fact;
@@ -82,7 +83,7 @@ struct Begun {
 }
 
 /// Answers until the disk or the port fails.
-pub(super) async fn run(process: &Process) -> io::Result<()> {
+pub(super) async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     let deployment = &process.deployment;
     let listener = TcpListener::bind(PORT).await?;
     let (log, whole) = Log::open().await?;
@@ -104,7 +105,7 @@ pub(super) async fn run(process: &Process) -> io::Result<()> {
     let (failed, mut failures) = mpsc::unbounded_channel();
     let lifetime = deployment.duration("auth.address-key-for");
     task::spawn(renew_address_key(identity.clone(), lifetime, failed.clone()));
-    let served = rpc::listen(listener, move |incoming| match incoming.request {
+    let door = agent.door(move |incoming: Incoming<Request, Response>| match incoming.request {
         Request::Since { version, follower } => {
             if let Some(follower) = follower {
                 identity.hear(&follower, version);
@@ -113,6 +114,7 @@ pub(super) async fn run(process: &Process) -> io::Result<()> {
         }
         _ => drop(task::spawn(answer(identity.clone(), incoming, failed.clone()))),
     });
+    let served = rpc::listen(listener, door);
     tokio::select! {
         biased;
         served = served => served,

@@ -6,6 +6,7 @@
 use super::log::Log;
 use super::protocol::{Request, Response};
 use super::{IDENTITY_ROLE, PATIENCE, PORT};
+use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::Bytes;
 use sim::history::Fact;
@@ -31,7 +32,7 @@ struct Replica {
 }
 
 /// Follows and answers until the disk or the port fails.
-pub(super) async fn run(process: &Process) -> io::Result<()> {
+pub(super) async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     let (log, whole) = Log::open().await?;
     sim::sometimes!(
         !whole,
@@ -43,10 +44,11 @@ pub(super) async fn run(process: &Process) -> io::Result<()> {
     let leader = process.deployment.of_role(IDENTITY_ROLE).next();
     let leader = leader.map(|leader| Remote::new(&leader.name, PORT, PATIENCE));
     let following = follow(replica.clone(), leader, every, process.node.name.clone());
-    let answering = rpc::listen(listener, {
+    let door = agent.door({
         let replica = replica.clone();
         move |Incoming { request, replier, .. }| replier.reply(replica.answer(&request), Bytes::new())
     });
+    let answering = rpc::listen(listener, door);
     let following = task::spawn(following);
     tokio::select! {
         biased;

@@ -2,8 +2,7 @@
 
 use super::Balancer;
 use super::pool::Chosen;
-use crate::api::{self, ApiError, checks};
-use crate::config::{Met, Work};
+use crate::api::{self, ApiError, checks, version};
 use crate::http::{CHECK_HEADER, DEADLINE_HEADER, HttpError};
 use crate::resize::Limits;
 use axum::body::Body;
@@ -34,23 +33,12 @@ pub(super) async fn forward(
     let bytes_max = Limits::default().input_bytes_max;
     let _admitted = balancer.admission.admit(checks::body_bytes(&body, bytes_max)?)?;
     let body = checks::body(body, bytes_max, deadline).await?;
-    let under_way = balancer.agent.begin().ok_or_else(|| {
-        let text = "this load balancer's configuration allows no more at once: try again";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
-    })?;
-    let work = Work { options: parts.uri.query().unwrap_or_default() };
-    let answered = match balancer.agent.meet(&work).await {
-        Met::Failure => {
-            let text = "something went wrong: try again";
-            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text))
-        }
-        Met::Nothing | Met::Spoilt => {
-            balancer.retries.earn();
-            balancer.answer(&parts, &body, deadline).await
-        }
+    let answered = async {
+        version::meet(&balancer.agent, parts.uri.query().unwrap_or_default()).await?;
+        balancer.retries.earn();
+        balancer.answer(&parts, &body, deadline).await
     };
-    under_way.end(answered.as_ref().err().is_some_and(ApiError::is_of_the_service));
-    answered
+    version::count(&balancer.agent, answered).await
 }
 
 impl Balancer {

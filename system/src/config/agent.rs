@@ -1,28 +1,23 @@
 //! A node's side: which version its process runs, and how it does with it.
 
 use super::defect::{Circumstances, Met, Work};
+use super::disk::{self, Start};
 use super::document::Document;
 use super::rollout::Report;
+use crate::ImageStack;
 use crate::api::PORT;
 use crate::http::HttpClient;
 use http_body_util::Full;
 use hyper::Request;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use sim::fs;
 use sim::history::Fact;
-use sim::stack::Process;
+use sim::stack::{Deployment, Process, SettingError};
 use sim::time::{Instant, sleep};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
-const DIRECTORY: &str = "/version";
-/// The version that is known to let the node live.
-const GOOD: &str = "good";
-/// The version on probation.
-const CANDIDATE: &str = "candidate";
 /// How often a node asks, on the average, and how long it waits for the answer.
 const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,14 +28,20 @@ const RECENT_MAX: usize = 20;
 
 /// Knows the version that a process runs.
 pub(crate) struct Agent {
+    /// Whether there is a service that hands out versions.
+    pub(super) follows: bool,
     validation: bool,
     last_known_good: bool,
     incarnation: u32,
+    /// Has no permits, and is closed once the version that is to run needs a process of its own: that wakes all who wait.
+    replaced: Semaphore,
     state: Mutex<State>,
 }
 
 struct State {
     document: Document,
+    /// Whether the process is configured already: other settings are for the next one.
+    configured: bool,
     adopted: Instant,
     /// Not called good yet.
     on_probation: bool,
@@ -70,38 +71,86 @@ impl Agent {
     /// The agent of `process`, which follows the config service from now on where there is one.
     pub(crate) async fn start(process: &Process) -> Arc<Self> {
         let deployment = &process.deployment;
-        let service = deployment.of_role(super::ROLE).next().map(|node| node.name.clone());
-        let last_known_good = deployment.flag("config.last-known-good");
-        let (document, rejected) = match &service {
-            Some(_) => start_from_disk(last_known_good).await.unwrap_or((None, None)),
-            None => (None, None),
+        let Some(service) = deployment.of_role(super::ROLE).next().map(|node| node.name.clone()) else {
+            return Self::without_service(process);
         };
-        let adopted_before = document.is_some();
+        let last_known_good = deployment.flag("config.last-known-good");
+        let start = disk::start(last_known_good).await.unwrap_or_default();
+        let adopted_before = start.document.is_some();
+        let agent = Arc::new(Self {
+            follows: true,
+            validation: deployment.flag("config.validation"),
+            last_known_good,
+            ..Self::of(process, start)
+        });
+        if adopted_before {
+            agent.say_adopted();
+        }
+        // Asked before the first request: what kills the process with its first must not keep it from hearing of better.
+        let http = HttpClient::default();
+        agent.ask(&http, &service, &process.node.name).await;
+        sim::task::spawn(agent.clone().follow(http, service, process.node.name.clone()));
+        agent
+    }
+
+    /// The agent of `process` where nobody hands versions out: it runs the first for ever.
+    pub(crate) fn without_service(process: &Process) -> Arc<Self> {
+        Arc::new(Self::of(process, Start::default()))
+    }
+
+    fn of(process: &Process, Start { document, on_probation, failed }: Start) -> Self {
         let state = State {
             document: document.unwrap_or_else(Document::first),
+            configured: false,
             adopted: Instant::now(),
-            on_probation: false,
-            rejected,
+            on_probation,
+            rejected: failed,
             seen: 0,
             recent: VecDeque::new(),
             under_way: 0,
         };
-        let agent = Arc::new(Self {
-            validation: deployment.flag("config.validation"),
-            last_known_good,
+        Self {
+            follows: false,
+            validation: true,
+            last_known_good: true,
             incarnation: process.incarnation,
+            replaced: Semaphore::new(0),
             state: Mutex::new(state),
-        });
-        if let Some(service) = service {
-            if adopted_before {
-                agent.say_adopted();
-            }
-            // Asked before the first request: what kills the process with its first must not keep it from hearing of better.
-            let http = HttpClient::default();
-            agent.ask(&http, &service, &process.node.name).await;
-            sim::task::spawn(agent.clone().follow(http, service, process.node.name.clone()));
         }
-        agent
+    }
+
+    /// The deployment as the process's version has it: what the process is to be made by. A version that comes later with other
+    /// settings than this one's needs a process of its own.
+    ///
+    /// # Errors
+    /// Where the version has a setting that cannot be, which validation would have found.
+    pub(crate) fn configure(&self, written: &Arc<Deployment>) -> Result<Arc<Deployment>, SettingError> {
+        let mut state = self.state();
+        state.configured = true;
+        let settings = &state.document.settings;
+        if settings.is_empty() {
+            return Ok(written.clone());
+        }
+        Deployment::clone(written).changed(&ImageStack, settings).map(Arc::new)
+    }
+
+    /// Waits until the process is to end, since the version that is to run is for the next one.
+    pub(crate) async fn replaced(&self) {
+        // It has no permits: it can only be closed.
+        let _ = self.replaced.acquire().await;
+    }
+
+    /// Whether [`Agent::replaced`] is over.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.replaced.is_closed()
+    }
+
+    /// Waits until the process is to end what is under way and take on nothing new: somebody asks it to stop, or it is replaced.
+    pub(crate) async fn stopping(&self) {
+        tokio::select! { biased;
+            () = sim::node::stopping() => {}
+            () = self.replaced() => {}
+        }
     }
 
     /// Takes a request on; none where the version says that the node has enough to do.
@@ -114,6 +163,11 @@ impl Agent {
         }
         state.under_way += 1;
         Some(UnderWay { agent: self.clone(), ended: false })
+    }
+
+    /// Whether the version has something in store for requests.
+    pub(super) fn has_defect(&self) -> bool {
+        self.state().document.defect.is_some()
     }
 
     /// Meets whatever the version has in store for a request.
@@ -168,8 +222,11 @@ impl Agent {
         }
     }
 
-    /// Adopts the version that the service says, where it is another and can be run; ends a probation that was passed.
+    /// Takes up the version that the service says, where it is another and can be run; ends a probation that was passed.
     async fn consider(&self, told: Option<Document>) -> io::Result<()> {
+        if self.is_replaced() {
+            return Ok(());
+        }
         let (running, rejected, passed) = {
             let state = self.state();
             let passed = state.on_probation && state.adopted.elapsed() >= PROBATION;
@@ -177,8 +234,7 @@ impl Agent {
         };
         if passed {
             // Over once the disk says so, too: a candidate that stays there speaks against the version at the next start.
-            keep(GOOD, &running).await?;
-            remove_candidate().await?;
+            disk::keep_good(&running).await?;
             self.state().on_probation = false;
         }
         let Some(told) = told.filter(|told| told.version != running.version) else { return Ok(()) };
@@ -192,11 +248,22 @@ impl Agent {
             sim::node::record(Fact::Note { text });
             return Ok(());
         }
+        self.take_up(told, &running).await
+    }
+
+    /// Has this process run a version, or the next one where it has other settings than this process was made by.
+    async fn take_up(&self, told: Document, running: &Document) -> io::Result<()> {
         let back = told.version < running.version;
+        let anew = self.state().configured && told.settings != running.settings;
         // On disk first: a process that it kills must find out what did.
-        keep(if back { GOOD } else { CANDIDATE }, &told).await?;
-        if back {
-            let _ = remove_candidate().await;
+        match back {
+            true => disk::keep_good(&told).await?,
+            false => disk::keep_candidate(&told, !anew).await?,
+        }
+        if anew {
+            sim::sometimes!("a process ends for one with other settings");
+            self.replaced.close();
+            return Ok(());
         }
         {
             let mut state = self.state();
@@ -232,129 +299,6 @@ impl Drop for UnderWay {
         state.under_way = state.under_way.saturating_sub(1);
         if !self.ended {
             state.note(true);
-        }
-    }
-}
-
-/// The version to start with, and one that is not to be tried again: it was on probation when the process ended.
-async fn start_from_disk(last_known_good: bool) -> io::Result<(Option<Document>, Option<u64>)> {
-    fs::create_dir_all(DIRECTORY).await?;
-    // Else the directory may be gone after a loss of power, with all that was synced in it.
-    fs::sync_dir("/").await?;
-    let (candidate, good) = (read(CANDIDATE).await, read(GOOD).await);
-    if candidate.is_some() && !last_known_good {
-        return Ok((candidate, None));
-    }
-    // One that is the good one has passed its probation, and a loss of power brought its file back.
-    let failed = candidate.filter(|candidate| good.as_ref() != Some(candidate));
-    if failed.is_some() {
-        sim::sometimes!("a node starts with the last configuration that was good");
-    }
-    remove_candidate().await?;
-    Ok((good, failed.map(|failed| failed.version)))
-}
-
-async fn remove_candidate() -> io::Result<()> {
-    let removed = fs::remove_file(&format!("{DIRECTORY}/{CANDIDATE}")).await;
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-}
-
-/// A version on disk; none where there is none, or none that is whole.
-async fn read(name: &str) -> Option<Document> {
-    let bytes = fs::read(&format!("{DIRECTORY}/{name}")).await.ok()?;
-    unseal(&bytes)
-}
-
-async fn keep(name: &str, document: &Document) -> io::Result<()> {
-    write_whole(DIRECTORY, name, seal(document)).await
-}
-
-/// What goes to disk: a check of what follows, and JSON.
-pub(super) fn seal<T: Serialize>(value: &T) -> Vec<u8> {
-    let json = serde_json::to_vec(value).expect("numbers and words");
-    [&crc32fast::hash(&json).to_le_bytes()[..], &json].concat()
-}
-
-/// What was sealed; none where it is not whole.
-pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let (sum, json) = bytes.split_first_chunk()?;
-    (crc32fast::hash(json) == u32::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
-}
-
-/// Writes a file so that after any crash it is there as a whole, or as it was before.
-pub(super) async fn write_whole(directory: &str, name: &str, bytes: Vec<u8>) -> io::Result<()> {
-    let (path, new) = (format!("{directory}/{name}"), format!("{directory}/{name}.new"));
-    let options = fs::OpenOptions::new().write(true).create(true).truncate(true);
-    let file = options.open(&new).await?;
-    file.write_at(0, bytes.into()).await?;
-    file.sync_all().await?;
-    fs::rename(&new, &path).await?;
-    fs::sync_dir(directory).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::rollout::Progress;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn versions() -> impl Strategy<Value = Document> {
-        (any::<u64>(), any::<u64>()).prop_map(|(version, in_flight_max)| Document {
-            version,
-            in_flight_max,
-            defect: None,
-        })
-    }
-
-    #[test]
-    fn a_version_that_passed_its_probation_is_not_refused_though_its_file_came_back() {
-        let version = |version| Document { version, ..Document::first() };
-        for (good, candidate, refused) in [(2, 2, None), (1, 2, Some(2))] {
-            let started = sim::world::alone(1, async move {
-                fs::create_dir_all(DIRECTORY).await?;
-                keep(GOOD, &version(good)).await?;
-                keep(CANDIDATE, &version(candidate)).await?;
-                let started = start_from_disk(true).await?;
-                Ok::<_, io::Error>((started, read(CANDIDATE).await))
-            });
-            assert_eq!(started.unwrap(), ((Some(version(good)), refused), None));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_version_on_disk_is_read_as_it_was_written_or_not_at_all(
-            version in versions(),
-            place: prop::sample::Index,
-            bytes: Vec<u8>,
-        ) {
-            let file = seal(&version);
-            prop_assert_eq!(unseal(&file), Some(version));
-            let bit = place.index(file.len() * 8);
-            let mut damaged = file.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(unseal::<Document>(&damaged), None);
-            prop_assert_eq!(unseal::<Document>(&file[..bit / 8]), None);
-            prop_assert_eq!(unseal::<Document>(&bytes), None);
-        }
-
-        #[test]
-        fn how_far_a_rollout_is_is_read_as_it_was_written_or_not_at_all(stage: usize, place: prop::sample::Index) {
-            let file = seal(&Progress::Stage(stage));
-            prop_assert_eq!(unseal(&file), Some(Progress::Stage(stage)));
-            let bit = place.index(file.len() * 8);
-            let mut damaged = file.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(unseal::<Progress>(&damaged), None);
-        }
-
-        #[test]
-        fn no_text_makes_reading_a_version_panic(text: String, number: u64) {
-            for text in [text, format!("{{\"version\":{number},\"in_flight_max\":0,\"defect\":null}}")] {
-                if let Ok(version) = serde_json::from_slice::<Document>(text.as_bytes()) {
-                    prop_assert!(version.in_flight_max > 0 || version.validate().is_err());
-                }
-            }
         }
     }
 }

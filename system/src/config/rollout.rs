@@ -74,8 +74,8 @@ pub(super) struct Rollout {
 struct Heard {
     at: Instant,
     report: Report,
-    /// Its incarnation when it was first heard to run the version.
-    adopted_in: Option<u32>,
+    /// When it was first heard to run the version, and in which incarnation.
+    adopted: Option<(Instant, u32)>,
 }
 
 impl Rollout {
@@ -89,9 +89,9 @@ impl Rollout {
         if !self.nodes.contains(&node) {
             return FIRST;
         }
-        let before = self.heard.get(&node).and_then(|heard| heard.adopted_in);
-        let adopted_in = before.or((report.running > FIRST).then_some(report.incarnation));
-        self.heard.insert(node.clone(), Heard { at: now, report, adopted_in });
+        let before = self.heard.get(&node).and_then(|heard| heard.adopted);
+        let adopted = before.or((report.running > FIRST).then_some((now, report.incarnation)));
+        self.heard.insert(node.clone(), Heard { at: now, report, adopted });
         self.version_of(&node)
     }
 
@@ -125,8 +125,18 @@ impl Rollout {
             self.progress = Progress::Condemned;
             return Some(Step::Condemned(why));
         }
-        let soaked = now - self.since >= self.rules.soak;
-        (soaked && stage + 1 < STAGES.len()).then(|| self.open(stage + 1, now))
+        (self.has_soaked(now) && stage + 1 < STAGES.len()).then(|| self.open(stage + 1, now))
+    }
+
+    /// Whether the stage has been open for long enough; with a gate, whether all of its nodes have run the version for so long: a
+    /// node may take its time to take a version up, and says nothing of it before.
+    fn has_soaked(&self, now: Instant) -> bool {
+        let run_for = |node: &String| {
+            let (adopted, _) = self.heard.get(node)?.adopted?;
+            Some(now - adopted)
+        };
+        let soaked = |node: &String| run_for(node).is_some_and(|run_for| run_for >= self.rules.soak);
+        now - self.since >= self.rules.soak && (!self.rules.gate || self.on_stage().iter().all(soaked))
     }
 
     /// What speaks against the version at `node`.
@@ -135,11 +145,11 @@ impl Rollout {
         if now - heard.map_or(self.since, |heard| heard.at.max(self.since)) > SILENCE_MAX {
             return Some(format!("{node} is silent"));
         }
-        let Heard { report, adopted_in, .. } = heard?;
+        let Heard { report, adopted, .. } = heard?;
         if report.rejected == Some(FIRST + 1) {
             return Some(format!("{node} will not run it"));
         }
-        if adopted_in.is_some_and(|adopted_in| report.incarnation > adopted_in) {
+        if adopted.is_some_and(|(_, incarnation)| report.incarnation > incarnation) {
             return Some(format!("{node} was started again"));
         }
         let others = self.heard.values().filter(|heard| heard.report.running == FIRST);
@@ -188,8 +198,28 @@ mod tests {
             all_well(&mut rollout, at(second));
             opened.extend(rollout.step(at(second)).map(|step| (second, step)));
         }
-        assert_eq!(opened, [(11, Step::Opened(10)), (21, Step::Opened(50)), (31, Step::Opened(100))]);
+        assert_eq!(opened, [(12, Step::Opened(10)), (22, Step::Opened(50)), (33, Step::Opened(100))]);
         assert_eq!(all_well(&mut rollout, at(60)), [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn no_stage_ends_before_all_of_its_nodes_have_run_the_version_for_the_soak() {
+        let mut rollout = rollout(true, true);
+        rollout.push(at(1));
+        // The first node ends what it has under way before it takes the version up.
+        for second in 2..20 {
+            for number in 1..=4 {
+                rollout.hear(report(number, FIRST), at(second));
+            }
+            assert_eq!(rollout.step(at(second)), None);
+        }
+        let restarted = Report { incarnation: 2, ..report(1, FIRST + 1) };
+        for second in 20..30 {
+            rollout.hear(restarted.clone(), at(second));
+            assert_eq!(rollout.step(at(second)), None);
+        }
+        rollout.hear(restarted, at(30));
+        assert_eq!(rollout.step(at(30)), Some(Step::Opened(10)));
     }
 
     #[test]

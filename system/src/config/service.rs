@@ -29,7 +29,7 @@ struct Service {
 ///
 /// # Errors
 /// Where its port or its disk cannot be used.
-pub async fn serve(process: Process) -> io::Result<()> {
+pub(crate) async fn serve(process: Process) -> io::Result<()> {
     let deployment = &process.deployment;
     let role = deployment.setting("push.role").to_owned();
     let nodes = deployment.of_role(&role).map(|node| node.name.clone()).collect();
@@ -118,9 +118,9 @@ async fn load() -> io::Result<Progress> {
         return Ok(Progress::Waiting);
     }
     let bytes = sim::fs::read(FILE).await?;
-    Ok(super::agent::unseal(&bytes).unwrap_or(Progress::Condemned))
+    Ok(super::disk::unseal(&bytes).unwrap_or(Progress::Condemned))
 }
 
 async fn save(progress: Progress) -> io::Result<()> {
-    super::agent::write_whole(DIRECTORY, "progress", super::agent::seal(&progress)).await
+    super::disk::write_whole(DIRECTORY, "progress", super::disk::seal(&progress)).await
 }

@@ -15,6 +15,7 @@ use super::paxos::{Config, Durable, Members, Paxos, Replica as Place};
 use super::protocol::{CLIENTS_PORT, PEERS_PORT};
 use super::state::{Batching, First, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
+use crate::config::Agent;
 use crate::{billing, rpc, usage};
 use peers::Peers;
 use replica::Replica;
@@ -24,6 +25,7 @@ use sim::net::TcpListener;
 use sim::stack::{Deployment, Process};
 use sim::task;
 use sim::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -35,6 +37,8 @@ struct Settings {
     spares: u32,
     replace_after_ns: u64,
     durability: Durability,
+    /// Those that all replicas start with, and those that this one wants when it leads.
+    limits_at_first: Limits,
     limits: Limits,
     lease_ns: u64,
     election_timeout: Duration,
@@ -63,13 +67,20 @@ enum ServeError {
 
 /// Runs one replica of the queue, its blob store included, on the process's node, until the process ends.
 pub async fn serve(process: Process) {
-    if let Err(error) = run(&process).await {
+    let (written, agent) = (process.deployment.clone(), Agent::without_service(&process));
+    serve_configured(process, written, agent).await;
+}
+
+/// As [`serve`], as a version of the configuration has it; `written` is the deployment without what versions have changed of it,
+/// the same for all replicas.
+pub(crate) async fn serve_configured(process: Process, written: Arc<Deployment>, agent: Arc<Agent>) {
+    if let Err(error) = run(&process, &written, agent).await {
         sim::node::record(Fact::Note { text: format!("the queue's replica ends: {error}") });
     }
 }
 
-async fn run(process: &Process) -> Result<(), ServeError> {
-    let settings = Settings::of(process)?;
+async fn run(process: &Process, written: &Deployment, agent: Arc<Agent>) -> Result<(), ServeError> {
+    let settings = Settings::of(process, written)?;
     let deployment = &process.deployment;
     // What fails in the background ends the process.
     let (failed, mut failures) = mpsc::unbounded_channel::<ServeError>();
@@ -81,7 +92,7 @@ async fn run(process: &Process) -> Result<(), ServeError> {
         }
         recovered => Some(recovered?),
     };
-    let empty = State::new(settings.limits);
+    let empty = State::new(settings.limits_at_first);
     let state = recovered.as_ref().map_or(&empty, |(_, _, state)| state);
     let needed = state.needed_blobs().collect();
     let (store, writer) = store::Store::open(settings.durability, needed, state.as_of()).await?;
@@ -89,14 +100,15 @@ async fn run(process: &Process) -> Result<(), ServeError> {
     supervise(&failed, async move { Ok(writer.run().await?) });
     supervise(&failed, {
         let store = store.clone();
-        async move { Ok(blobs::serve(store, blobs_port).await?) }
+        let agent = agent.clone();
+        async move { Ok(blobs::serve(store, blobs_port, &agent).await?) }
     });
     task::spawn(blobs::compact(store.clone()));
     if let Some((log, durable, state)) = recovered {
         task::spawn(blobs::repair(store.clone(), Blobs::new(deployment)));
         supervise(
             &failed,
-            take_part(settings, deployment.clone(), store, (log, durable, state), failed.clone()),
+            take_part(settings, deployment.clone(), store, (log, durable, state), failed.clone(), agent),
         );
     }
     Err(failures.recv().await.unwrap_or(ServeError::Ended))
@@ -131,9 +143,9 @@ async fn read_disk(settings: Settings) -> Result<(Log, Durable, State), LogError
     let snapshot = log::load_snapshot(settings.durability).await?;
     let slot = snapshot.as_ref().map_or(0, |snapshot| snapshot.slot);
     let (state, members) = match &snapshot {
-        Some(Snapshot { slot, state }) => read_snapshot(settings.limits, state)
+        Some(Snapshot { slot, state }) => read_snapshot(settings.limits_at_first, state)
             .ok_or_else(|| LogError::Hole(format!("the snapshot of slot {slot} is of another version")))?,
-        None => (State::new(settings.limits), None),
+        None => (State::new(settings.limits_at_first), None),
     };
     let mut durable = Durable::from_snapshot(slot, members);
     let log = Log::open(settings.durability, &mut durable).await?;
@@ -153,10 +165,11 @@ fn read_snapshot(limits: Limits, bytes: &[u8]) -> Option<(State, Option<Members>
 /// Takes part in the order until something fails.
 async fn take_part(
     settings: Settings,
-    deployment: std::sync::Arc<Deployment>,
+    deployment: Arc<Deployment>,
     store: store::Store,
     (log, durable, state): (Log, Durable, State),
     failed: mpsc::UnboundedSender<ServeError>,
+    agent: Arc<Agent>,
 ) -> Result<(), ServeError> {
     let (log_work, log_queue) = mpsc::unbounded_channel();
     let (saver, save_queue) = mpsc::unbounded_channel();
@@ -193,6 +206,7 @@ async fn take_part(
         saving: false,
         stamped: now,
         digests: Default::default(),
+        limits_proposed: false,
     };
     let replica = Shared::new(replica);
     replica.event(|_, _| ());
@@ -205,14 +219,14 @@ async fn take_part(
         async move { Ok(disk::save_snapshots(settings.durability, save_queue, replica).await?) }
     });
     supervise(&failed, {
-        let replica = replica.clone();
-        async move { Ok(peers::listen(peers_port, settings.replicas, replica).await?) }
+        let (replica, agent) = (replica.clone(), agent.clone());
+        async move { Ok(peers::listen(peers_port, settings.replicas, replica, &agent).await?) }
     });
     supervise(&failed, {
         let replica = replica.clone();
         async move {
             let take = move |incoming| replica.event(|replica, now| replica.client(now, incoming));
-            Ok(rpc::listen(clients_port, take).await?)
+            Ok(rpc::listen(clients_port, agent.door(take)).await?)
         }
     });
     replica.keep_time().await;
@@ -220,11 +234,11 @@ async fn take_part(
 }
 
 impl Settings {
-    fn of(process: &Process) -> Result<Self, ServeError> {
+    fn of(process: &Process, written: &Deployment) -> Result<Self, ServeError> {
         let deployment = &process.deployment;
         let names: Vec<_> = deployment.of_role("queue").map(|node| node.name.as_str()).collect();
         let me = names.iter().position(|name| *name == process.node.name).ok_or(ServeError::NotAmongUs)?;
-        let nanoseconds = |name| u64::try_from(deployment.duration(name).as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = |name| nanoseconds(deployment, name);
         let replicas = u32::try_from(names.len()).map_err(|_| ServeError::NotAmongUs)?;
         let spares = deployment.number("queue.spares");
         let votes = |spares: &u32| *spares < replicas;
@@ -238,20 +252,8 @@ impl Settings {
                 "memory" => Durability::Memory,
                 _ => Durability::Disk,
             },
-            limits: Limits {
-                waiting_max: deployment.number("queue.max-waiting"),
-                first: match deployment.setting("queue.hands-out") {
-                    "newest-first" => First::Newest,
-                    _ => First::Oldest,
-                },
-                group_lock: deployment.flag("queue.group-lock"),
-                deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
-                retention_ns: nanoseconds("queue.retention"),
-                batching: deployment.of_role(usage::ROLE).next().map(|_| Batching {
-                    lines_max: usize::try_from(deployment.number("usage.batch-lines")).unwrap_or(usize::MAX),
-                    wait_ns: nanoseconds("usage.batch-wait"),
-                }),
-            },
+            limits_at_first: limits(written),
+            limits: limits(deployment),
             lease_ns: nanoseconds("queue.lease"),
             election_timeout: deployment.duration("queue.election-timeout"),
             own_write_first: deployment.setting("queue.leader-write") == "first",
@@ -259,5 +261,27 @@ impl Settings {
             reads_confirmed: deployment.setting("queue.reads") == "confirmed",
             billed: deployment.of_role(billing::ROLE).next().is_some(),
         })
+    }
+}
+
+fn nanoseconds(deployment: &Deployment, name: &str) -> u64 {
+    u64::try_from(deployment.duration(name).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What bounds the state, as the settings of `deployment` have it.
+fn limits(deployment: &Deployment) -> Limits {
+    Limits {
+        waiting_max: deployment.number("queue.max-waiting"),
+        first: match deployment.setting("queue.hands-out") {
+            "newest-first" => First::Newest,
+            _ => First::Oldest,
+        },
+        group_lock: deployment.flag("queue.group-lock"),
+        deliveries_max: u32::try_from(deployment.number("queue.max-deliveries")).unwrap_or(u32::MAX),
+        retention_ns: nanoseconds(deployment, "queue.retention"),
+        batching: deployment.of_role(usage::ROLE).next().map(|_| Batching {
+            lines_max: usize::try_from(deployment.number("usage.batch-lines")).unwrap_or(usize::MAX),
+            wait_ns: nanoseconds(deployment, "usage.batch-wait"),
+        }),
     }
 }

@@ -37,8 +37,9 @@ use serde::{Deserialize, Serialize};
 use sim::history::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What bounds the state. Equal on all replicas.
-#[derive(Clone, Copy, Debug)]
+/// What bounds the state. Equal on all replicas: they start with the same, and a leader that is configured otherwise has them all
+/// change at one place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// More jobs are not taken while so many wait.
     pub waiting_max: u64,
@@ -55,7 +56,7 @@ pub struct Limits {
 }
 
 /// Which of the jobs that wait is handed out first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum First {
     /// First in, first out.
     Oldest,
@@ -92,18 +93,21 @@ struct Core {
     jobs: BTreeMap<u64, Job>,
     blobs: Blobs,
     outbox: Outbox,
+    /// Those that a leader had all replicas change to; none where they are still those that all started with.
+    limits: Option<Limits>,
 }
 
 impl State {
-    /// No jobs.
+    /// No jobs. All replicas start with the same `limits`.
     pub fn new(limits: Limits) -> Self {
         Self::of(limits, Core::default())
     }
 
-    /// The state that [`State::encode`] wrote, and what lies behind it; none where `bytes` are no such thing.
+    /// The state that [`State::encode`] wrote, and what lies behind it; none where `bytes` are no such thing. `limits` are those
+    /// that all replicas started with.
     pub fn decode(limits: Limits, bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (core, rest) = postcard::take_from_bytes(bytes).ok()?;
-        Some((Self::of(limits, core), rest))
+        let (core, rest): (Core, _) = postcard::take_from_bytes(bytes).ok()?;
+        Some((Self::of(core.limits.unwrap_or(limits), core), rest))
     }
 
     /// The state as bytes, equal for equal states.
@@ -166,7 +170,20 @@ impl State {
                 self.core.outbox.forget(number);
                 Reply::Done
             }
+            Command::Limit(limits) => {
+                self.limit(limits);
+                Reply::Done
+            }
         }
+    }
+
+    /// Other limits hold from here on.
+    fn limit(&mut self, limits: Limits) {
+        sim::sometimes!("a leader has the queue's limits changed");
+        let mut core = std::mem::take(&mut self.core);
+        core.limits = Some(limits);
+        // What is kept beside the jobs depends on them: when they are forgotten, whose turn it is.
+        *self = Self::of(limits, core);
     }
 
     fn enqueue(&mut self, new: NewJob, effects: &mut Vec<Effect>) -> Reply {

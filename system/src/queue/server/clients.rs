@@ -407,7 +407,7 @@ fn weight(command: &Command) -> usize {
         | Command::GiveBack { key, .. }
         | Command::Return { key, .. }
         | Command::Redrive { key, .. } => key.len(),
-        Command::Pass | Command::ForgetUses { .. } => 0,
+        Command::Pass | Command::ForgetUses { .. } | Command::Limit(_) => 0,
         Command::Finish { key, result, .. } => {
             key.len()
                 + match result {

@@ -1,6 +1,7 @@
 //! Between replicas: Paxos messages, and snapshots in parts.
 
 use super::shared::Shared;
+use crate::config::Agent;
 use crate::queue::log::Snapshot;
 use crate::queue::paxos::{Message, Replica, Slot};
 use crate::queue::protocol::PEERS_PORT;
@@ -13,6 +14,7 @@ use sim::stack::Deployment;
 use sim::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of a snapshot one frame carries.
@@ -91,8 +93,13 @@ impl Peers {
 }
 
 /// Takes in what the other replicas send. Returns only where the port fails.
-pub(super) async fn listen(listener: TcpListener, replicas: u32, replica: Shared) -> io::Result<()> {
-    rpc::listen(listener, move |incoming: Incoming<PeerFrame, ()>| {
+pub(super) async fn listen(
+    listener: TcpListener,
+    replicas: u32,
+    replica: Shared,
+    agent: &Arc<Agent>,
+) -> io::Result<()> {
+    let door = agent.door(move |incoming: Incoming<PeerFrame, ()>| {
         let PeerFrame { from, content } = incoming.request;
         if from >= replicas {
             return;
@@ -101,8 +108,8 @@ pub(super) async fn listen(listener: TcpListener, replicas: u32, replica: Shared
             Content::Paxos(message) => replica.message(now, from, message),
             Content::Part { slot, part, parts } => replica.part(slot, part, parts, incoming.blob),
         });
-    })
-    .await
+    });
+    rpc::listen(listener, door).await
 }
 
 /// A snapshot that is coming in.

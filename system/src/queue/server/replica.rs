@@ -2,7 +2,7 @@
 //! event is dealt with at once and in full.
 
 use super::Settings;
-use super::clients::{Clients, Read, progress};
+use super::clients::{Clients, Pending, Read, progress};
 use super::disk::{LogWork, Save};
 use super::peers::{Assembly, Peers};
 use crate::blobs::store::Store;
@@ -12,7 +12,7 @@ use crate::queue::paxos::{
     Action, Change, Members, Message, Paxos, ReadKind, Record, Replica as Place, Slot,
 };
 use crate::queue::protocol::{Request, Response};
-use crate::queue::state::{BLOB_WINDOW_NS, Effect, Entry, State};
+use crate::queue::state::{BLOB_WINDOW_NS, Command, Effect, Entry, State};
 use crate::rpc::Incoming;
 use crate::usage;
 use bytes::Bytes;
@@ -61,6 +61,8 @@ pub(super) struct Replica {
     /// Up to when this leader has passed time on.
     pub(super) stamped: Instant,
     pub(super) digests: Digests,
+    /// Whether this leader has proposed its limits.
+    pub(super) limits_proposed: bool,
 }
 
 /// The digests of the values that were accepted last: most are chosen soon after.
@@ -161,9 +163,15 @@ impl Replica {
         self.clients.match_leases(self.state.ready(), lease_ns);
     }
 
-    /// Proposes what waits, as long as the order has room; or only the time, where it is due.
+    /// Proposes what waits, as long as the order has room; or only the time, where it is due. A leader's own limits go first, where
+    /// it is configured with others than the state has.
     fn propose(&mut self, now: Instant) {
         while self.paxos.has_room() {
+            if !self.limits_proposed && self.state.limits() != self.settings.limits {
+                self.limits_proposed = true;
+                self.propose_entry(now, vec![Command::Limit(self.settings.limits)], Vec::new());
+                continue;
+            }
             let tick = !self.clients.has_commands();
             if tick && self.tick_at().is_none_or(|tick_at| tick_at > now) {
                 return;
@@ -172,18 +180,22 @@ impl Replica {
             if commands.is_empty() && !tick {
                 continue;
             }
-            let elapsed = (now - self.stamped).min(ELAPSED_MAX);
-            self.stamped = now;
-            let elapsed_ns = u64::try_from(elapsed.as_nanos()).expect("a few seconds");
-            let entry = Entry { elapsed_ns, commands };
-            let value = postcard::to_extend(&entry, Vec::with_capacity(ENTRY_BYTES));
-            let value = value.expect("entries have no types that postcard lacks");
-            // Kept for long, so without the room that was not needed.
-            let value = Bytes::from(value.into_boxed_slice());
-            let slot = self.paxos.propose(now.as_nanos(), value.clone()).expect("this replica leads");
-            self.clients.proposed(slot, value, pendings);
-            self.act(now);
+            self.propose_entry(now, commands, pendings);
         }
+    }
+
+    fn propose_entry(&mut self, now: Instant, commands: Vec<Command>, pendings: Vec<Pending>) {
+        let elapsed = (now - self.stamped).min(ELAPSED_MAX);
+        self.stamped = now;
+        let elapsed_ns = u64::try_from(elapsed.as_nanos()).expect("a few seconds");
+        let entry = Entry { elapsed_ns, commands };
+        let value = postcard::to_extend(&entry, Vec::with_capacity(ENTRY_BYTES));
+        let value = value.expect("entries have no types that postcard lacks");
+        // Kept for long, so without the room that was not needed.
+        let value = Bytes::from(value.into_boxed_slice());
+        let slot = self.paxos.propose(now.as_nanos(), value.clone()).expect("this replica leads");
+        self.clients.proposed(slot, value, pendings);
+        self.act(now);
     }
 
     /// Does what the order wants done, until it wants nothing.
@@ -198,7 +210,7 @@ impl Replica {
                 Action::Choose { slot, value } => self.apply(slot, &value),
                 Action::Lead(ballot) => {
                     sim::sometimes!(self.saving, "leader changed during a snapshot");
-                    self.stamped = now;
+                    (self.stamped, self.limits_proposed) = (now, false);
                     record(Fact::Lead { group: GROUP, ballot: ballot.number() });
                 }
                 Action::Follow => self.clients.send_away(self.paxos.leader()),
@@ -339,7 +351,7 @@ impl Replica {
             self.saving = false;
             sim::sometimes!("a snapshot takes the place of a part of the log");
         } else if snapshot.slot > self.paxos.chosen() {
-            let read = super::read_snapshot(self.settings.limits, &snapshot.state);
+            let read = super::read_snapshot(self.settings.limits_at_first, &snapshot.state);
             let Some((state, members)) = read else { return };
             sim::sometimes!("a peer's snapshot takes the place of the state");
             self.state = state;

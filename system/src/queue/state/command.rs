@@ -1,7 +1,7 @@
 //! What goes into the state machine and what comes out.
 
 use super::outbox::Amounts;
-use super::{BlobRef, Grant};
+use super::{BlobRef, Grant, Limits};
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Id};
 
@@ -82,6 +82,8 @@ pub enum Command {
         /// Not to be handed out again before.
         delay_ns: u64,
     },
+    /// Bound the state otherwise from here on: the leader is configured so.
+    Limit(Limits),
 }
 
 /// A job to take, whose body is stored.

@@ -1,6 +1,6 @@
 //! What is kept beside the jobs to find them, and what others may ask.
 
-use super::{AsOf, Batch, Depth, Job, QUARANTINE_RETENTIONS, Stage, State};
+use super::{AsOf, Batch, Depth, Job, Limits, QUARANTINE_RETENTIONS, Stage, State};
 use sim::history::Digest;
 
 impl State {
@@ -12,6 +12,11 @@ impl State {
     /// The oldest batches of uses that the usage store does not have.
     pub fn unsent_uses(&self, most: usize) -> Vec<Batch> {
         self.core.outbox.oldest(most)
+    }
+
+    /// What bounds the state now.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The job of `key`.

@@ -7,7 +7,7 @@ use sim::history::Id;
 use std::collections::BTreeMap;
 
 /// When uses are put together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batching {
     /// So many make a batch.
     pub lines_max: usize,

@@ -14,6 +14,11 @@ const LIMITS: Limits = Limits {
     batching: Some(BATCHING),
 };
 
+fn limits(newest_first: bool, group_lock: bool, waiting_max: u64, deliveries_max: u32) -> Limits {
+    let first = if newest_first { First::Newest } else { First::Oldest };
+    Limits { first, group_lock, waiting_max, deliveries_max, ..LIMITS }
+}
+
 /// When what ended at `ended_ns` is forgotten: after so many retentions, and then at the next full sixty-fourth.
 fn forgotten_ns(ended_ns: u64, retentions: u64) -> u64 {
     let step_ns = 1_000 / 64 + 1;
@@ -46,6 +51,8 @@ enum At {
 struct Model {
     newest_first: bool,
     group_lock: bool,
+    waiting_max: usize,
+    deliveries_max: u32,
     clock_ns: u64,
     items: Vec<Item>,
     token: u64,
@@ -60,7 +67,8 @@ impl Model {
                 && until_ns <= now_ns
             {
                 let aside = At::Aside { until_ns: forgotten_ns(now_ns, 12) };
-                item.at = if item.deliveries < 3 { At::Waiting { from_ns: 0 } } else { aside };
+                item.at =
+                    if item.deliveries < self.deliveries_max { At::Waiting { from_ns: 0 } } else { aside };
             }
         }
         self.items.retain(|item| match item.at {
@@ -139,6 +147,7 @@ enum Do {
     Finish { key: u8, back: u64, output: Option<u8> },
     Redrive { key: u8, attempt: u64 },
     Pass(u64),
+    Limit { newest_first: bool, group_lock: bool, waiting_max: u8, deliveries_max: u32 },
     Snapshot,
 }
 
@@ -161,12 +170,17 @@ fn doing() -> impl Strategy<Value = Do> {
         2 => (0_u8..12, 0_u64..3).prop_map(|(key, attempt)| Do::Redrive { key, attempt }),
         3 => (0_u64..150).prop_map(Do::Pass),
         1 => (1_000_u64..15_000).prop_map(Do::Pass),
+        1 => (any::<bool>(), any::<bool>(), 1_u8..8, 1_u32..5).prop_map(
+            |(newest_first, group_lock, waiting_max, deliveries_max)|
+            Do::Limit { newest_first, group_lock, waiting_max, deliveries_max }
+        ),
         1 => Just(Do::Snapshot),
     ]
 }
 
 /// State and model side by side, and what the effects said.
 struct Pair {
+    limits_at_first: Limits,
     state: State,
     model: Model,
     held: BTreeSet<Digest>,
@@ -232,10 +246,11 @@ impl Pair {
             Do::GiveBack { key, back, delay_ns } => {
                 let (key, token) = (key.to_string(), self.token(&key.to_string(), back));
                 let now_ns = self.model.clock_ns;
+                let deliveries_max = self.model.deliveries_max;
                 let given = self.with_lease(&key, token, |item, _| {
                     let aside = At::Aside { until_ns: forgotten_ns(now_ns, 12) };
                     let waiting = At::Waiting { from_ns: now_ns + delay_ns };
-                    item.at = if item.deliveries < 3 { waiting } else { aside };
+                    item.at = if item.deliveries < deliveries_max { waiting } else { aside };
                 });
                 let reply = self.apply(0, Some(Command::GiveBack { key, token, delay_ns }));
                 assert_eq!(reply, Some(if given { Reply::Done } else { Reply::Fenced }));
@@ -256,9 +271,15 @@ impl Pair {
                 self.model.pass(elapsed_ns);
                 self.apply(elapsed_ns, None);
             }
+            Do::Limit { newest_first, group_lock, waiting_max, deliveries_max } => {
+                let limits = limits(newest_first, group_lock, waiting_max.into(), deliveries_max);
+                self.apply(0, Some(Command::Limit(limits)));
+                let (waiting_max, before) = (waiting_max.into(), std::mem::take(&mut self.model));
+                self.model = Model { newest_first, group_lock, waiting_max, deliveries_max, ..before };
+            }
             Do::Snapshot => {
                 let bytes = self.state.encode();
-                let (state, rest) = State::decode(self.state.limits, &bytes).expect("it was encoded");
+                let (state, rest) = State::decode(self.limits_at_first, &bytes).expect("it was encoded");
                 assert!(rest.is_empty());
                 self.state = state;
                 assert_eq!(self.state.encode(), bytes);
@@ -288,7 +309,7 @@ impl Pair {
             Some(_) => None,
             None => Some((self.state.as_of().position + 1, false)),
         };
-        let full = self.model.waiting() >= 6;
+        let full = self.model.waiting() >= self.model.waiting_max;
         let id = Id::new(0, key.parse().unwrap());
         let (key, request) = (key.to_owned(), request.to_owned());
         let new = NewJob { id, key: key.clone(), group, request: request.clone(), body };
@@ -315,7 +336,7 @@ impl Pair {
             None => Reply::NoSuchJob,
             Some((_, item)) if item.redriven_by == Some(attempt) => Reply::Redriven { position: item.place },
             Some((_, item)) if !matches!(item.at, At::Aside { .. }) => Reply::NotSetAside,
-            Some(_) if waiting >= 6 => Reply::Overloaded,
+            Some(_) if waiting >= self.model.waiting_max => Reply::Overloaded,
             Some((index, item)) => {
                 self.model.items.remove(index);
                 let (at, redriven_by) = (At::Waiting { from_ns: 0 }, Some(attempt));
@@ -366,11 +387,11 @@ proptest! {
         group_lock: bool,
         steps in proptest::collection::vec(doing(), 1..120),
     ) {
-        let first = if newest_first { First::Newest } else { First::Oldest };
-        let state = State::new(Limits { first, group_lock, ..LIMITS });
-        let model = Model { newest_first, group_lock, ..Model::default() };
+        let limits_at_first = limits(newest_first, group_lock, 6, 3);
+        let state = State::new(limits_at_first);
+        let model = Model { newest_first, group_lock, waiting_max: 6, deliveries_max: 3, ..Model::default() };
         let mut pair =
-            Pair { state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
+            Pair { limits_at_first, state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
         steps.into_iter().for_each(|step| pair.step(step));
         // All uses are on their way in batches, in order, once the last has waited long enough.
         pair.apply(BATCHING.wait_ns, None);
@@ -451,4 +472,19 @@ fn a_body_that_nobody_claimed_in_time_is_asked_for_again() {
     let commands = vec![Command::Enqueue(NewJob { id, key, group: None, request, body })];
     let late = Entry { elapsed_ns: BLOB_WINDOW_NS, commands };
     assert_eq!(state.apply(late, &mut Vec::new()), [Reply::BlobGone]);
+}
+
+#[test]
+fn results_are_remembered_for_as_long_as_the_limits_say_last() {
+    let mut state = state_with_one_job();
+    let token = lease(&mut state, 1)[0].token;
+    let result = JobResult::Refused { status: 422, code: "no".to_owned(), message: "no".to_owned() };
+    let finish = Command::Finish { key: "1.1".to_owned(), token, result, amounts: Amounts::default() };
+    let limit = |retention_ns| Command::Limit(Limits { retention_ns, ..LIMITS });
+    state.apply(Entry { elapsed_ns: 0, commands: vec![finish, limit(5_000)] }, &mut Vec::new());
+    state.apply(Entry { elapsed_ns: 4_000, commands: vec![] }, &mut Vec::new());
+    assert!(state.job("1.1").is_some());
+    state.apply(Entry { elapsed_ns: 0, commands: vec![limit(3_000)] }, &mut Vec::new());
+    state.apply(Entry { elapsed_ns: 0, commands: vec![] }, &mut Vec::new());
+    assert!(state.job("1.1").is_none());
 }
