@@ -2,9 +2,10 @@
 //!
 //! A MapReduce (Dean and Ghemawat 2004). The coordinator of a period waits until the queue says that the store was given
 //! all uses that ended in it, and splits the period's batches into map tasks. Who maps keeps what comes of it, split by
-//! customer (section 3.1); who reduces fetches its part from all of them. A task whose node is gone, or has forgotten, is
-//! done again elsewhere (3.3): that is harmless, since what comes of a task depends on its input alone, and since a bill
-//! takes effect at one moment, when the archive has it under its period's name.
+//! customer (section 3.1); who reduces fetches its part from all of them and puts it into the archive, under a name that says
+//! what is in it. A task whose node is gone, or has forgotten, is done again elsewhere (3.3): that is harmless, since what comes
+//! of a task depends on its input alone, and since a bill takes effect at one moment, when the archive has the list of its
+//! parts under the period's name.
 //!
 //! Any node may coordinate any period: two that do so at once make the same bill. Each period has a first coordinator, so
 //! that this is rare.
@@ -13,7 +14,7 @@ mod bill;
 mod coordinator;
 mod tasks;
 
-pub use bill::{Bill, Invoice, object_of};
+pub use bill::{Bill, Invoice, Part, object_of};
 pub(crate) use coordinator::read_bills;
 
 use crate::archive::Archive;
@@ -54,7 +55,7 @@ enum Request {
     Map { job: Job, task: u32, parts: u32, from_ns: u64, until_ns: u64, batches: Vec<(Key, u32)> },
     /// Give a part of what a map task gave.
     Part { job: Job, task: u32, part: u32 },
-    /// Fetch a part of every map task, each from its node, and make invoices of it.
+    /// Fetch a part of every map task, each from its node, make invoices of it, and archive them.
     Reduce { job: Job, part: u32, maps: Vec<(u32, u32)> },
 }
 
@@ -64,9 +65,9 @@ enum Response {
     Mapped,
     /// The part.
     Part(Vec<Line>),
-    /// The invoices of the part.
-    Reduced(Vec<Invoice>),
-    /// Some input could not be had.
+    /// The archive has the part, under this name.
+    Reduced(String),
+    /// Some input could not be had, or the archive could not.
     Failed,
     /// What these map tasks gave is not to be had any more.
     Lost(Vec<u32>),
@@ -76,6 +77,8 @@ enum Response {
 struct Node {
     me: usize,
     period_ns: u64,
+    /// Uses of a batch at the most.
+    batch_lines: u64,
     remotes: Vec<Remote<Request, Response>>,
     reader: UsageReader,
     queue: QueueClient,
@@ -97,6 +100,7 @@ async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     let node = Arc::new(Node {
         me: me.ok_or_else(|| io::Error::other("this node is not of the tier"))?,
         period_ns: period_ns(deployment),
+        batch_lines: deployment.number("usage.batch-lines"),
         remotes: names.iter().map(|name| Remote::new(name, PORT, TASK_WAIT)).collect(),
         reader: UsageReader::new(deployment),
         queue: QueueClient::new(deployment),
@@ -153,6 +157,7 @@ mod message_tests {
             are_no_reason_to_panic::<Request>(&bytes);
             for message in [
                 Response::Mapped,
+                Response::Reduced("bill-000000000003-0a1b".to_owned()),
                 Response::Lost(vec![1, 300]),
             ] {
                 is_never_misread(&message, place);

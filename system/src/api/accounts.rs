@@ -3,12 +3,13 @@
 use super::Server;
 use super::error::ApiError;
 use crate::archive::ArchiveError;
-use crate::billing::{Bill, object_of};
+use crate::billing::{Bill, Part, object_of};
 use crate::usage::UsageError;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -38,11 +39,15 @@ pub(super) async fn invoice(
         let caller = server.authenticate(&headers, key.as_deref(), deadline).await?;
         let Path((period, account)) = path.map_err(|_| no_number("a period and an account"))?;
         caller.sees(account)?;
-        let content = server.archive.get(&object_of(period)).await?;
-        let bill = content.and_then(|content| serde_json::from_slice::<Bill>(&content).ok());
+        let bill: Option<Bill> = server.archived(&object_of(period)).await?;
         let bill = bill.ok_or_else(|| nothing("this period is not billed yet"))?;
         let (from_ns, until_ns) = (bill.from_ns, bill.until_ns);
-        let invoice = bill.invoices.into_iter().find(|invoice| invoice.account == account);
+        let part: Option<Part> = server.archived(bill.part_of(account).unwrap_or_default()).await?;
+        let part = part.ok_or_else(|| {
+            let text = "a part of this period's bill cannot be had: try again";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text)
+        })?;
+        let invoice = part.invoices.into_iter().find(|invoice| invoice.account == account);
         let invoice = invoice.ok_or_else(|| nothing("this account used nothing in this period"))?;
         let line = |line: &crate::queue::Line| {
             json!({ "job": line.id.to_string(), "cpu-ns": line.amounts.cpu_ns, "bytes": line.amounts.bytes })
@@ -55,6 +60,14 @@ pub(super) async fn invoice(
         ))
     });
     asked.await
+}
+
+impl Server {
+    /// An object of the archive; none where there is none, or none that is of this kind.
+    async fn archived<T: DeserializeOwned>(&self, object: &str) -> Result<Option<T>, ApiError> {
+        let content = self.archive.get(object).await?;
+        Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+    }
 }
 
 pub(super) fn no_number(what: &str) -> ApiError {

@@ -3,8 +3,9 @@
 use crate::queue::{Amounts, Line};
 use crate::usage;
 use serde::{Deserialize, Serialize};
+use sim::history::Digest;
 
-/// All invoices of one period.
+/// One period's bill: what the archive has under the period's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bill {
     /// Counts periods, from 0.
@@ -13,6 +14,15 @@ pub struct Bill {
     pub from_ns: u64,
     /// The end is not of it.
     pub until_ns: u64,
+    /// The archive's names for its parts. An account's invoice is in the one that [`Bill::part_of`] says.
+    pub parts: Vec<String>,
+}
+
+/// Some of a bill's invoices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The bill's period.
+    pub period: u64,
     /// One for each customer who used something, by account.
     pub invoices: Vec<Invoice>,
 }
@@ -29,6 +39,23 @@ pub struct Invoice {
 }
 
 impl Bill {
+    /// The name of the part that an account's invoice is in, if it has one; none of a bill without parts.
+    pub fn part_of(&self, account: u32) -> Option<&str> {
+        self.parts.get(part_of(account, self.parts.len())?).map(String::as_str)
+    }
+}
+
+/// Which of so many parts has an account's uses; none of none.
+pub(super) fn part_of(account: u32, parts: usize) -> Option<usize> {
+    (account as usize).checked_rem(parts)
+}
+
+impl Part {
+    /// The archive's name for it: by what is in it, so that what an earlier attempt left of the same period is in nobody's way.
+    pub(super) fn object(&self, content: &[u8]) -> String {
+        format!("{}-{}", object_of(self.period), Digest::of(content))
+    }
+
     /// Notes each use as billed.
     pub(super) fn record(&self) {
         for line in self.invoices.iter().flat_map(|invoice| &invoice.lines) {
@@ -90,5 +117,7 @@ mod tests {
     fn a_bill_has_the_name_of_its_period() {
         assert_eq!(period_of(&object_of(12)), Some(12));
         assert_eq!(period_of("other"), None);
+        let part = Part { period: 12, invoices: Vec::new() };
+        assert_eq!(period_of(&part.object(b"content")), None, "a part is no bill");
     }
 }

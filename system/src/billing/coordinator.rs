@@ -1,10 +1,12 @@
 //! Who makes a period's bill.
 
 use super::bill::period_of;
-use super::{Bill, Invoice, Job, Node, Request, Response, TASK_WAIT, object_of, period_ns};
-use crate::archive::Archive;
+use super::tasks::PARTS_MAX;
+use super::{Bill, Job, Node, Part, Request, Response, TASK_WAIT, object_of, period_ns};
+use crate::archive::{Archive, ArchiveError};
 use crate::queue::QueueClient;
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use sim::history::Fact;
 use sim::stack::Deployment;
 use sim::time::{Instant, sleep};
@@ -19,8 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TAKE_OVER: Duration = Duration::from_secs(5);
 /// How long the queue may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
-/// Batches of one map task.
-const SPLIT_BATCHES: usize = 8;
+/// Batches of one map task, at the least; and about how many tasks there are at the most.
+const SPLIT_BATCHES_MIN: usize = 8;
+const MAPS_MAX: usize = 256;
+/// Uses of one part of a bill, about, at the most: what one object of the archive should hold.
+const PART_LINES: u64 = 50_000;
 /// How often a task is tried before the whole bill is begun anew.
 const ATTEMPTS: usize = 6;
 
@@ -40,11 +45,41 @@ pub(crate) async fn read_bills(deployment: &Arc<Deployment>, last_ended_ns: u64)
         return false;
     }
     for period in periods {
-        let Ok(Some(content)) = archive.get(&object_of(period)).await else { return false };
-        let Ok(bill) = serde_json::from_slice::<Bill>(&content) else { return false };
-        bill.record();
+        if read(&archive, period, Part::record).await.is_err() {
+            return false;
+        }
     }
     true
+}
+
+/// Why a bill cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    /// That says nothing of the bill.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("`{0}` is not in the archive")]
+    Missing(String),
+    #[error("`{0}` is not what it should be: {1}")]
+    Malformed(String, serde_json::Error),
+}
+
+/// Reads a period's bill from cold storage, and has each of its parts seen.
+async fn read(archive: &Archive, period: u64, see: impl Fn(&Part)) -> Result<(), ReadError> {
+    let bill: Bill = read_object(archive, object_of(period)).await?;
+    for part in bill.parts {
+        see(&read_object(archive, part).await?);
+    }
+    Ok(())
+}
+
+async fn read_object<T: DeserializeOwned>(archive: &Archive, object: String) -> Result<T, ReadError> {
+    match archive.get(&object).await? {
+        Some(content) => {
+            serde_json::from_slice(&content).map_err(|error| ReadError::Malformed(object, error))
+        }
+        None => Err(ReadError::Missing(object)),
+    }
 }
 
 /// A period to be billed: its number, and where it begins.
@@ -67,7 +102,7 @@ pub(super) async fn run(node: Arc<Node>) {
             && last_read.elapsed() >= Duration::from_nanos(node.period_ns)
         {
             last_read = Instant::now();
-            node.read_back(last).await;
+            node.read_back(last, |_| ()).await;
         }
         let Ok(names) = node.archive.kept().await else { continue };
         let period =
@@ -107,8 +142,8 @@ impl Node {
                 Some(known.from_ns.saturating_add((period - known.period).saturating_mul(self.period_ns)))
             }
             (_, Some(last)) => {
-                let content = self.archive.get(&object_of(last)).await.ok()??;
-                serde_json::from_slice::<Bill>(&content).ok().map(|bill| bill.until_ns)
+                let bill = read_object::<Bill>(&self.archive, object_of(last)).await;
+                bill.ok().map(|bill| bill.until_ns)
             }
         }
     }
@@ -124,9 +159,10 @@ impl Node {
         let (from_ns, until_ns) = (time_ns.start, time_ns.end);
         let deadline = Instant::now() + TASK_WAIT;
         let batches: Vec<_> = self.reader.ended(time_ns, deadline).await.ok()?.into_iter().collect();
-        let parts = u32::try_from(self.remotes.len()).expect("a deployment has fewer than 2^32 nodes");
+        let parts = parts(batches.len() as u64, self.batch_lines, self.remotes.len());
+        let split = (batches.len() / MAPS_MAX).max(SPLIT_BATCHES_MIN);
         let maps: Vec<Request> = (0..)
-            .zip(batches.chunks(SPLIT_BATCHES))
+            .zip(batches.chunks(split))
             .map(|(task, batches)| Request::Map {
                 job,
                 task,
@@ -140,12 +176,11 @@ impl Node {
         for (task, map) in (0..).zip(&maps) {
             places.insert(task, self.map(map, task as usize).await?);
         }
-        let mut invoices = Vec::new();
+        let mut objects = Vec::new();
         for part in 0..parts {
-            invoices.extend(self.reduce(job, part, &maps, &mut places).await?);
+            objects.push(self.reduce(job, part, &maps, &mut places).await?);
         }
-        invoices.sort_by_key(|invoice: &Invoice| invoice.account);
-        Some(Bill { period: job.period, from_ns, until_ns, invoices })
+        Some(Bill { period: job.period, from_ns, until_ns, parts: objects })
     }
 
     /// Has some node do a map task, beginning with the one at `place`: the node that did.
@@ -160,20 +195,20 @@ impl Node {
         None
     }
 
-    /// Has some node reduce a part. Map tasks whose output is lost are done again, elsewhere.
+    /// Has some node reduce a part: the archive's name for it. Map tasks whose output is lost are done again, elsewhere.
     async fn reduce(
         &self,
         job: Job,
         part: u32,
         maps: &[Request],
         places: &mut BTreeMap<u32, u32>,
-    ) -> Option<Vec<Invoice>> {
+    ) -> Option<String> {
         for attempt in 0..ATTEMPTS {
             let place = (part as usize + attempt) % self.remotes.len();
             let maps_done = places.iter().map(|(task, place)| (*task, *place)).collect();
             let reduce = Request::Reduce { job, part, maps: maps_done };
             match self.ask(place, reduce, Instant::now() + TASK_WAIT).await {
-                Some(Response::Reduced(invoices)) => return Some(invoices),
+                Some(Response::Reduced(object)) => return Some(object),
                 Some(Response::Lost(tasks)) => {
                     sim::sometimes!("the output of a map task is lost and made again");
                     for task in tasks {
@@ -189,31 +224,45 @@ impl Node {
     }
 
     /// Reads a bill from cold storage, as an auditor would; that it is not there, or no bill, is for people to look into.
-    async fn read_back(&self, period: u64) {
-        let wrong = match self.archive.get(&object_of(period)).await {
-            Ok(Some(content)) => {
-                serde_json::from_slice::<Bill>(&content).err().map(|error| error.to_string())
-            }
-            Ok(None) => Some("it is not in the archive".to_owned()),
-            // It says nothing of the bill.
-            Err(_) => None,
-        };
-        if let Some(wrong) = wrong {
+    async fn read_back(&self, period: u64, see: impl Fn(&Part)) {
+        if let Err(wrong @ (ReadError::Missing(_) | ReadError::Malformed(..))) =
+            read(&self.archive, period, see).await
+        {
             let text = format!("the bill of period {period} cannot be read back: {wrong}");
             sim::node::record(Fact::Note { text });
         }
     }
 
-    /// Puts the bill into cold storage, where it takes effect.
+    /// Puts the bill into cold storage, where it takes effect; what it says is read from there.
     async fn archive(&self, bill: &Bill) {
         let content = serde_json::to_vec(bill).expect("a bill is JSON");
         match self.archive.put(&object_of(bill.period), &Bytes::from(content)).await {
-            Ok(()) => bill.record(),
+            Ok(()) => self.read_back(bill.period, Part::record).await,
             Err(error) => {
                 sim::node::record(Fact::Note {
                     text: format!("period {} is not billed: {error}", bill.period),
                 });
             }
         }
+    }
+}
+
+/// How many parts a bill of so many batches has: one for each node at least.
+fn parts(batches: u64, batch_lines: u64, nodes: usize) -> u32 {
+    let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).min(PARTS_MAX);
+    few(batches.saturating_mul(batch_lines).div_ceil(PART_LINES)).max(few(nodes as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bill_has_a_part_for_each_node_and_more_where_there_is_much_to_bill() {
+        assert_eq!(parts(0, 64, 3), 3);
+        assert_eq!(parts(2_000, 64, 3), 3);
+        // An hour at 10 000 requests a second.
+        assert_eq!(parts(562_500, 64, 3), 720);
+        assert_eq!(parts(u64::MAX, u64::MAX, 3), PARTS_MAX);
     }
 }

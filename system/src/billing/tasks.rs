@@ -1,6 +1,7 @@
 //! Map and reduce, as a node does them.
 
-use super::{Invoice, Job, Node, Request, Response};
+use super::bill::part_of;
+use super::{Invoice, Job, Node, Part, Request, Response};
 use crate::queue::Line;
 use crate::usage::Key;
 use bytes::Bytes;
@@ -11,6 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Runs whose parts are kept; older ones are over or will be done again.
 const JOBS_MAX: usize = 8;
+
+/// A bill has no more parts.
+pub(super) const PARTS_MAX: u32 = 1 << 16;
 
 /// The uses of a map task, by part.
 type Parts = Vec<Vec<Line>>;
@@ -56,23 +60,23 @@ pub(super) async fn map(
     batches: Vec<(Key, u32)>,
     deadline: Instant,
 ) -> Response {
-    // One for each node of the tier: a request that says otherwise was not made by one.
-    if parts as usize != node.remotes.len() {
+    // A request that says otherwise was not made by a node of the tier.
+    if !(1..=PARTS_MAX).contains(&parts) {
         return Response::Failed;
     }
     let mut output = vec![Vec::new(); parts as usize];
     for (key, place) in batches {
         let Some(lines) = node.reader.batch(key, place, deadline).await else { return Response::Failed };
         for line in lines.into_iter().filter(|line| time_ns.contains(&line.ended_ns)) {
-            let Some(part) = line.id.client().checked_rem(parts) else { return Response::Failed };
-            output[part as usize].push(line);
+            let Some(part) = part_of(line.id.client(), output.len()) else { return Response::Failed };
+            output[part].push(line);
         }
     }
     node.outputs.keep(job, task, output);
     Response::Mapped
 }
 
-/// Fetches a part of what each map task gave, from the node that did it, and makes invoices.
+/// Fetches a part of what each map task gave, from the node that did it, and archives the invoices that come of it.
 pub(super) async fn reduce(
     node: &Node,
     job: Job,
@@ -87,7 +91,16 @@ pub(super) async fn reduce(
             _ => lost.push(task),
         }
     }
-    if lost.is_empty() { Response::Reduced(Invoice::of(lines)) } else { Response::Lost(lost) }
+    if !lost.is_empty() {
+        return Response::Lost(lost);
+    }
+    let part = Part { period: job.period, invoices: Invoice::of(lines) };
+    let content = Bytes::from(serde_json::to_vec(&part).expect("a part is JSON"));
+    let object = part.object(&content);
+    match node.archive.put(&object, &content).await {
+        Ok(()) => Response::Reduced(object),
+        Err(_) => Response::Failed,
+    }
 }
 
 impl Node {
