@@ -86,6 +86,20 @@ fn a_version_that_turns_a_safeguard_off_is_run_by_nobody_who_validates() {
 }
 
 #[test]
+fn a_version_whose_settings_leave_a_server_no_time_is_taken_back_and_the_server_made_by_the_old_ones_again() {
+    let events = pushed("api", "api.deadline=1ms", &[]);
+    let told = events.iter().filter_map(|event| match event.fact {
+        Fact::Exit { cause: Down::Restart } => Some("restart"),
+        Fact::Adopt { version: 1 } => Some("adopt 1"),
+        Fact::Adopt { version: 2 } => Some("adopt 2"),
+        Fact::Condemn { version: 2 } => Some("condemn"),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, ["restart", "adopt 2", "condemn", "restart", "adopt 1"]);
+}
+
+#[test]
 fn a_process_that_cannot_be_configured_starts_again_from_the_last_good_version() {
     let more = [("config.validation", "false")];
     let events = pushed("worker", "worker.job-timeout=soon", &more);
