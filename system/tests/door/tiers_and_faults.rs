@@ -5,7 +5,7 @@ use crate::harness::{Setup, assert_all_live, pick, run};
 use crate::tiers::{good, ready, resize, whole};
 use http_body_util::Full;
 use hyper::Request;
-use sim::fault::{Corrupt, Fault, GracefulStop, Inject, On};
+use sim::fault::{Corrupt, Delay, Fault, GracefulStop, Inject, On};
 use sim::history::{Down, Event, Fact};
 use sim::time::{Instant, sleep};
 use std::collections::BTreeSet;
@@ -215,6 +215,33 @@ fn a_server_that_answers_checks_and_drops_half_of_its_users_is_ejected_and_else_
     let (ejected, without) = failures("false");
     assert!(ejected.is_empty());
     assert!(with < without, "{with} requests failed with ejection, {without} without");
+}
+
+#[test]
+fn a_server_is_not_blamed_by_callers_who_give_it_less_time_than_it_takes() {
+    // Everything goes through the queue, which is far from one of the servers.
+    let far = Delay {
+        from: vec!["api-2".to_owned()],
+        to: (1..=3).map(|number| format!("queue-{number}")).collect(),
+        both_ways: true,
+        by_ns: 300_000_000,
+        jitter_ns: 0,
+    };
+    let far = Fault { inject: Inject::Delay(far), ..crash("api-2", 10, 80) };
+    let setup = Setup { faults: vec![far], ..whole(&[]) };
+    let events = run(&setup, async |_| {
+        ready().await;
+        sleep(Duration::from_secs(10)).await;
+        let http = HttpClient::default();
+        let mut late = 0;
+        for number in 0..100 {
+            let answer = resize(&http, &format!("photo-{number}"), Duration::from_millis(500)).await;
+            late += u32::from(answer.is_none_or(|answer| answer.status() != 200));
+        }
+        assert!(late >= 5, "{late} callers gave too little time");
+    });
+    let blamed: Vec<_> = notes(&events).into_iter().filter(|note| note.contains("ejected")).collect();
+    assert!(blamed.is_empty(), "{blamed:?}");
 }
 
 #[test]
