@@ -1,9 +1,10 @@
 //! Bodies and outputs: kept on a majority, brought to those who missed them, thrown away in the end.
 
+use crate::system::blobs::Blobs;
 use crate::system::queue::{Amounts, JobStatus, NewJob, Outcome, QueueClient};
 use crate::world::{Script, fault, in_seconds, on, plan, run, set, soon};
 use bytes::Bytes;
-use sim::fault::Inject;
+use sim::fault::{DiskError, Inject};
 use sim::history::{Fact, Id};
 use sim::stack::Client;
 use sim::time::sleep;
@@ -56,6 +57,40 @@ fn a_replica_that_missed_blobs_gets_them_from_the_others() {
     ];
     let run = run(&plan(1, 45, 0.0, faults), &script);
     assert!(run.notes().contains(&"finished".to_owned()));
+}
+
+#[test]
+fn a_blob_that_disks_cannot_read_for_a_while_is_not_taken_for_lost_and_is_there_afterwards() {
+    let client = |client: Client| -> sim::stack::Task {
+        Box::pin(async move {
+            let blobs = Blobs::new(&client.deployment);
+            let bytes = Bytes::from(vec![7; 40_000]);
+            sleep(Duration::from_secs(1)).await;
+            let kept = blobs.put(bytes.clone(), in_seconds(5)).await.unwrap();
+            sleep(Duration::from_secs(10)).await;
+            let asked = blobs.get(kept.digest, in_seconds(5)).await;
+            assert!(asked.is_err(), "all replicas have it, and none can read it: {asked:?}");
+            sleep(Duration::from_secs(20)).await;
+            assert_eq!(blobs.get(kept.digest, in_seconds(5)).await.unwrap(), Some(bytes));
+            sim::node::record(Fact::Note { text: "finished".to_owned() });
+        })
+    };
+    // A replica that takes part in the order ends where its disk fails, and finds its blobs again when it starts. One whose log
+    // is damaged serves blobs alone: here, a segment that never began, and one after it.
+    let before_queue = |_| -> sim::stack::Task {
+        Box::pin(async {
+            sim::fs::create_dir_all("/queue/log").await.unwrap();
+            for number in 1..=2 {
+                let path = format!("/queue/log/{number:016}.log");
+                sim::fs::OpenOptions::new().write(true).create(true).open(&path).await.unwrap();
+            }
+        })
+    };
+    let script = Script { before_queue: Arc::new(before_queue), ..script(client) };
+    let all = on(&["queue-1", "queue-2", "queue-3"]).nodes;
+    let unreadable = Inject::DiskError(DiskError { nodes: all, probability: 1.0, once: false });
+    let run = run(&plan(3, 40, 0.0, vec![fault(5, 20, unreadable)]), &script);
+    assert!(run.notes().contains(&"finished".to_owned()), "{:?}", run.notes());
 }
 
 #[test]
