@@ -32,9 +32,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves `router` to the callers of `listener` until `stop` ends. Then nobody new is let in, idle connections are closed,
 /// and requests under way are answered, for [`LAST_REQUESTS`] at most.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    serve_at_most(CONNECTIONS_MAX, listener, router, stop).await;
+}
+
+async fn serve_at_most(
+    connections_max: usize,
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let (stopper, stopping) = watch::channel(false);
     let (alive, mut all_ended) = mpsc::channel::<()>(1);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Semaphore::new(connections_max));
     let mut stop = pin!(stop);
     loop {
         let next = async {
@@ -125,5 +134,45 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopping: watch
     };
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HttpClient;
+    use axum::routing::get;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use sim::time::Instant;
+
+    const PORT: u16 = 80;
+    const NODE: &str = "node-1";
+
+    async fn ask(client: &HttpClient, patience: Duration) -> bool {
+        let request = hyper::Request::get("/").body(Full::<Bytes>::default()).expect("made of valid parts");
+        client.request(NODE, PORT, request, Instant::now() + patience).await.is_ok()
+    }
+
+    #[test]
+    fn a_stop_is_heard_though_all_places_for_connections_are_taken() {
+        let took = sim::world::alone(1, async {
+            let listener = TcpListener::bind(PORT).await.expect("a free port");
+            let router = Router::new().route("/", get(async || "here"));
+            let stop = sleep(Duration::from_secs(5));
+            let server = sim::task::spawn(serve_at_most(2, listener, router, stop));
+            // Connections that stay open and idle.
+            let clients = [HttpClient::default(), HttpClient::default()];
+            for client in &clients {
+                assert!(ask(client, Duration::from_secs(1)).await);
+            }
+            assert!(
+                !ask(&HttpClient::default(), Duration::from_secs(1)).await,
+                "there is no place for another"
+            );
+            server.await.expect("it does not panic");
+            Instant::now()
+        });
+        assert!(took < Instant::from_nanos(6_000_000_000), "{took:?}");
     }
 }
