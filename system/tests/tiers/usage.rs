@@ -1,10 +1,13 @@
 //! The accounts: each use once, exact in the end, whatever became of some of the nodes meanwhile.
 
-use crate::world::{cut, events, fault, on};
+use crate::world::{cut, events, events_of, fault, on};
 use sim::fault::{Fault, Inject};
-use sim::history::{Fact, Id};
+use sim::history::{Event, Fact, Id};
 use sim::plan::Plan;
+use sim::stack::{Client, Deployment, Process, Role, Setting, Stack, Task};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use system::ImageStack;
 
 const USAGE: [&str; 5] = ["usage-1", "usage-2", "usage-3", "usage-4", "usage-5"];
 
@@ -31,9 +34,13 @@ struct Accounts {
 }
 
 fn run(plan: &Plan) -> Accounts {
+    accounts(events(plan))
+}
+
+fn accounts(events: Vec<Event>) -> Accounts {
     let mut accounts = Accounts::default();
     let (mut uses, mut entries) = (BTreeSet::new(), BTreeMap::new());
-    for event in events(plan) {
+    for event in events {
         match event.fact {
             Fact::Use { ledger, account, id, amount } if uses.insert((ledger.clone(), id)) => {
                 *accounts.used.entry((ledger, account)).or_default() += amount;
@@ -164,5 +171,60 @@ fn a_bill_that_only_a_lost_disk_had_is_made_again() {
             fault(17, 18, Inject::LostDisk(on(&["archive-1"]))),
         ];
         run(&plan(seed, faults)).check();
+    }
+}
+
+/// The image stack, whose nodes have another `billing.period` whenever they start again: an operator changed it.
+struct Changed {
+    period: &'static str,
+}
+
+impl Changed {
+    fn deployment(&self, before: &Deployment) -> Arc<Deployment> {
+        let setting = |name: &str| (name.to_owned(), before.setting(name).to_owned());
+        let mut settings: BTreeMap<_, _> =
+            ImageStack.settings().iter().map(|each| setting(each.name)).collect();
+        settings.insert("billing.period".to_owned(), self.period.to_owned());
+        Arc::new(Deployment::new(&ImageStack, before.nodes.clone(), &settings).unwrap())
+    }
+}
+
+impl Stack for Changed {
+    fn name(&self) -> &'static str {
+        ImageStack.name()
+    }
+
+    fn roles(&self) -> &'static [Role] {
+        ImageStack.roles()
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        ImageStack.settings()
+    }
+
+    fn boot(&self, mut process: Process) -> Task {
+        if process.incarnation > 1 {
+            process.deployment = self.deployment(&process.deployment);
+        }
+        ImageStack.boot(process)
+    }
+
+    fn client(&self, client: Client) -> Task {
+        ImageStack.client(client)
+    }
+
+    fn drained(&self, deployment: Arc<Deployment>) -> Task<bool> {
+        // Bills are counted as if all were of one length: the shorter one, or some would not be waited for.
+        let changed = self.deployment(&deployment);
+        let period = |deployment: &Deployment| deployment.duration("billing.period");
+        ImageStack.drained(if period(&changed) < period(&deployment) { changed } else { deployment })
+    }
+}
+
+#[test]
+fn another_length_of_periods_leaves_no_use_out_and_bills_none_twice() {
+    for period in ["3s", "11s"] {
+        let restart = fault(15, 16, Inject::Crash(on(&["batch-1", "batch-2", "batch-3"])));
+        accounts(events_of(&plan(5, vec![restart]), Arc::new(Changed { period }))).check();
     }
 }

@@ -3,6 +3,7 @@
 use sim::fault::{Cut, Fault, Inject, On};
 use sim::history::{Event, Observer};
 use sim::plan::{DiskPlan, NetworkPlan, NodePlan, Objectives, PLAN_VERSION, Plan, Workload};
+use sim::stack::Stack;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use system::ImageStack;
@@ -69,9 +70,14 @@ pub(crate) fn cut(from: &[&str], to: &[&str]) -> Inject {
 
 /// Everything that happens in a run of `plan`.
 pub(crate) fn events(plan: &Plan) -> Vec<Event> {
+    events_of(plan, Arc::new(ImageStack))
+}
+
+/// As [`events`], with a stack that the test makes.
+pub(crate) fn events_of(plan: &Plan, stack: Arc<dyn Stack>) -> Vec<Event> {
     let events = Arc::new(Mutex::new(Vec::new()));
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(Keep(events.clone()))];
-    sim::world::run(plan, Arc::new(ImageStack), None, observers).unwrap();
+    sim::world::run(plan, stack, None, observers).unwrap();
     std::mem::take(&mut *events.lock().unwrap())
 }
 
