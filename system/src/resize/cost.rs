@@ -79,7 +79,8 @@ fn total<const N: usize>(once_ns: u64, parts: [(u64, u64); N]) -> Duration {
 ///
 /// A model, fitted to one photograph and to the pictures of simulated users in several sizes and codings; for WebP to
 /// photographs and drawings beside them. The more pixels a JPEG or PNG has, the fewer bytes each takes. What is in the picture
-/// neither knows; flat colours take far less. It has no more than square roots in it, which are the same on every machine.
+/// neither knows, but that it is grey where its header says so; flat colours take far less. It has no more than square roots in it,
+/// which are the same on every machine.
 ///
 /// # Errors
 /// Where the result's sides do not fit in 32 bits.
@@ -92,17 +93,20 @@ fn total<const N: usize>(once_ns: u64, parts: [(u64, u64); N]) -> Duration {
 pub(super) fn output_size(header: &Header, request: &Request) -> Result<usize, ResizeError> {
     let geometry = request.geometry(header.width, header.height)?;
     let px = (u64::from(geometry.width) * u64::from(geometry.height)) as f64;
+    let is_grey = density::is_grey(header);
     let bytes = match request.output_format(header.coding.format()) {
         OutputFormat::Jpeg => {
             // How coarse the tables of a quality are, as the encoder has it (Annex K of the standard, scaled).
             let quality = f64::from(request.quality());
             let coarse = if quality < 50.0 { 5000.0 / quality } else { (200.0 - 2.0 * quality).max(2.0) };
             let finer = (40.0 / coarse).sqrt();
-            590.0 + 2.28 * px / px.sqrt().sqrt() * finer
+            let colored = 590.0 + 2.28 * px / px.sqrt().sqrt() * finer;
+            if is_grey { colored / 1.9 } else { colored }
         }
         OutputFormat::Png => {
             let root = px.sqrt().sqrt().sqrt().sqrt().sqrt();
-            7.03 * px / (root * root * root * root * root)
+            let colored = 7.03 * px / (root * root * root * root * root);
+            if is_grey { colored / 3.0 } else { colored }
         }
         OutputFormat::WebP => {
             let crop = geometry.crop;

@@ -8,7 +8,8 @@
 //! The figures are fitted to the corpus of `tests/resize/calibration.rs` and to twenty public pictures, most of them
 //! photographs, in several codings and sizes, each asked for in six sizes: of those half are within 13 %, nine in ten within
 //! 36 %. They are worst, and several times too large, for screenshots, for smooth pictures in a coarse JPEG and for grey ones whose
-//! header does not say so; of grey ones that do, no test is there. What is uncompressed tells nothing. The corpus is smoother than photographs are: the
+//! header does not say so. Where it does, of drawn hills half are within 10 % and nine in ten within 20 %, and a small photograph is
+//! within 40 %. What is uncompressed tells nothing. The corpus is smoother than photographs are: the
 //! figures for BMP, TIFF and GIF, of which it has one picture each, lie between the two, 11 % above its sizes and in the
 //! middle 16 % below those of photographs. Metadata and an animation's other frames count as if they were pixels of the first.
 
@@ -45,7 +46,8 @@ fn unscaled(header: &Header) -> f64 {
             let coarseness =
                 if header.coarseness == 0 { USUAL_COARSENESS } else { f64::from(header.coarseness) };
             let colored = 6.0 * power(coded, 13) * power(coarseness / USUAL_COARSENESS, 6);
-            if is_grey(header) { colored / 2.0 } else { colored }
+            // Of its bytes a coloured one has some for its colours, which its pixels show less of.
+            if is_grey(header) { colored / 1.75 } else { colored }
         }
         Coding::WebpLossy => 2.25 * power(coded, 5),
         Coding::WebpLossless => 1.05 * coded,
@@ -57,7 +59,8 @@ fn unscaled(header: &Header) -> f64 {
     }
 }
 
-fn is_grey(header: &Header) -> bool {
+/// Whether the header says that there is no colour in the picture.
+pub(super) fn is_grey(header: &Header) -> bool {
     header.decoded_bytes < 3 * pixels(header)
 }
 

@@ -1,7 +1,7 @@
 //! The modelled codec beside the real one.
 
 use crate::corpus::{cases, parse};
-use crate::pictures::bmp;
+use crate::pictures::{bmp, grey_tiff};
 use bytes::Bytes;
 use hogwash_system::resize::{
     Codec, Converter, Limits, Request, ResizeError, SampleKind, estimated_cost, inspect, resize, sample_image,
@@ -14,6 +14,12 @@ const SIZE_PERCENT: u64 = 15;
 /// The same of lossless WebPs of pictures to which nothing was fitted: for half of them, and for nine in ten.
 const UNSEEN_PERCENT_HALF: u64 = 10;
 const UNSEEN_PERCENT_MOST: u64 = 30;
+/// The same where they are grey and their headers say so; and how large a lossless WebP may seem, which never says so.
+const GREY_PERCENT_HALF: u64 = 10;
+const GREY_PERCENT_MOST: u64 = 20;
+const SECRETLY_GREY_PERCENT: u64 = 120;
+/// The same of lossless WebPs of a small grey photograph: of a JPEG that small, much is tables.
+const SMALL_GREY_PERCENT: u64 = 40;
 /// How far the model's cost may be from what was measured.
 const COST_PERCENT: u64 = 25;
 
@@ -47,24 +53,85 @@ fn modelled_outputs_have_the_sizes_of_real_ones_within_fifteen_percent() {
 
 #[test]
 fn lossless_webps_of_pictures_that_nothing_was_fitted_to_have_about_their_size_by_the_model() {
+    let codings = ["fmt=png", "fmt=webp", "fmt=jpeg&q=50", "fmt=jpeg&q=75", "fmt=jpeg&q=90"];
+    let percents = of_hills(&codings, |seed, roughness| bmp(256, 192, |x, y| hills(seed, roughness, x, y)));
+    // The rest are the smoothest in coarse JPEGs: their files hold little but the edges of blocks.
+    assert!(percents[percents.len() / 2].0 <= UNSEEN_PERCENT_HALF, "{percents:#?}");
+    assert!(percents[percents.len() * 9 / 10].0 <= UNSEEN_PERCENT_MOST, "{percents:#?}");
+}
+
+#[test]
+fn lossless_webps_of_grey_pictures_have_about_their_size_where_headers_say_that_they_are_grey() {
+    let drawn = |seed, roughness| grey(256, 192, |x, y| hills(seed, roughness, x, y));
+    let percents = of_hills(&["fmt=png", "fmt=jpeg&q=50", "fmt=jpeg&q=75", "fmt=jpeg&q=90"], drawn);
+    assert!(percents[percents.len() / 2].0 <= GREY_PERCENT_HALF, "{percents:#?}");
+    assert!(percents[percents.len() * 9 / 10].0 <= GREY_PERCENT_MOST, "{percents:#?}");
+    let percents = of_hills(&["fmt=webp"], drawn);
+    assert!(percents[percents.len() - 1].0 <= SECRETLY_GREY_PERCENT, "{percents:#?}");
+}
+
+#[test]
+fn a_grey_photograph_has_about_its_size_by_the_model_in_every_format() {
+    let photo = include_bytes!("corpus/photo.bmp");
+    let (width, height) = (160, 120);
+    let drawn = grey(width, height, |x, y| {
+        // Behind a head of 54 bytes, rows from the bottom, without gaps.
+        let place = 54 + 3 * ((height - 1 - y) * width + x) as usize;
+        [photo[place + 2], photo[place + 1], photo[place]]
+    });
+    let mut far = Vec::new();
+    for coding in ["fmt=png", "fmt=jpeg&q=75", "fmt=jpeg&q=90"] {
+        let input = resize(&drawn, &parse(coding), &Limits::default()).unwrap().bytes;
+        for (wanted, most) in [
+            ("fmt=png", SIZE_PERCENT),
+            ("fmt=jpeg&q=75", SIZE_PERCENT),
+            ("fmt=jpeg&q=50", SIZE_PERCENT),
+            ("fmt=webp", SMALL_GREY_PERCENT),
+        ] {
+            for width in [40, 80, 120, 160] {
+                let (off, name) = off(&input, &format!("{wanted}&w={width}"));
+                if off > most {
+                    far.push(format!("{coding} {name}"));
+                }
+            }
+        }
+    }
+    assert!(far.is_empty(), "{far:#?}");
+}
+
+/// How far the model is from what hills take as lossless WebPs, the nearest first: in several sizes, out of each coding.
+fn of_hills(codings: &[&str], drawn: impl Fn(u32, u32) -> Vec<u8>) -> Vec<(u64, String)> {
     let mut percents = Vec::new();
     for (roughness, seed) in [(4, 1), (5, 2), (6, 3), (7, 4)] {
-        let drawn = bmp(256, 192, |x, y| hills(seed, roughness, x, y));
-        for coding in ["fmt=png", "fmt=webp", "fmt=jpeg&q=50", "fmt=jpeg&q=75", "fmt=jpeg&q=90"] {
-            let input = resize(&drawn, &parse(coding), &Limits::default()).unwrap().bytes;
+        let drawn = drawn(seed, roughness);
+        for coding in codings {
+            let input = resize(&drawn, &parse(coding), &Limits::default()).expect("a good picture").bytes;
             for width in [48, 96, 160, 256, 400] {
-                let request = parse(&format!("fmt=webp&w={width}"));
-                let real = resize(&input, &request, &Limits::default()).unwrap().bytes.len() as u64;
-                let model = modelled().convert(&input, &request).unwrap().bytes.len() as u64;
-                let name = format!("{roughness} {coding} {width}: {model} bytes by the model, {real}");
-                percents.push((percent(model, real), name));
+                let (off, name) = off(&input, &format!("fmt=webp&w={width}"));
+                percents.push((off, format!("{roughness} {coding} {name}")));
             }
         }
     }
     percents.sort();
-    // The rest are the smoothest in coarse JPEGs: their files hold little but the edges of blocks.
-    assert!(percents[percents.len() / 2].0 <= UNSEEN_PERCENT_HALF, "{percents:#?}");
-    assert!(percents[percents.len() * 9 / 10].0 <= UNSEEN_PERCENT_MOST, "{percents:#?}");
+    percents
+}
+
+/// How far the model is from the size of what is wanted of a picture, in percent of it; and both sizes, as text.
+fn off(input: &Bytes, wanted: &str) -> (u64, String) {
+    let request = parse(wanted);
+    let real = resize(input, &request, &Limits::default()).expect("a good picture").bytes.len() as u64;
+    let model = modelled().convert(input, &request).expect("a good header").bytes.len() as u64;
+    (percent(model, real), format!("{wanted}: {model} bytes by the model, {real}"))
+}
+
+/// A grey picture, as bright as `color` paints it.
+fn grey(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let brightness = places.map(|(x, y)| {
+        let [red, green, blue] = color(x, y).map(u32::from);
+        ((red + 2 * green + blue) / 4) as u8
+    });
+    grey_tiff(width, height, 1, &brightness.collect::<Vec<_>>())
 }
 
 /// A pixel of a picture with detail at every scale, as photographs have: waves of seven lengths, each a random height at the
