@@ -119,7 +119,8 @@ pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
 }
 
 /// Runs one node of the management plane, until its process ends. The first makes and revokes accounts; the others keep
-/// copies of its log.
+/// copies of its log, which nobody reads: a copy may be behind what the data plane has, so that none of its nodes could be sure
+/// by it of what it had before its disk was lost.
 pub(crate) async fn serve_identity(process: Process, agent: Arc<Agent>) {
     let first = process.deployment.of_role(IDENTITY_ROLE).next();
     let ended = match first.is_some_and(|first| first.name == process.node.name) {

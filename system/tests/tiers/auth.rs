@@ -161,3 +161,20 @@ fn an_account_that_only_a_lost_disk_had_was_given_out_to_nobody() {
         assert!(seen.enrolled.len() == 4 && seen.received > 100, "{seen:?}");
     }
 }
+
+#[test]
+fn a_node_that_lost_its_disk_is_not_sure_by_a_copy_that_is_behind() {
+    // Two of the data plane keep the revocations, of which one loses its disk and the other is gone; so is who made them.
+    let behind = cut(&["identity-1"], &["identity-2", "auth-3"]);
+    let faults = vec![
+        fault(8, 40, behind),
+        fault(18, 40, Inject::PowerLoss(on(&["identity-1"]))),
+        fault(20, 21, Inject::LostDisk(on(&["auth-1"]))),
+        fault(20, 40, Inject::Crash(on(&["auth-2"]))),
+    ];
+    for seed in 11..13 {
+        let seen = run(&plan(seed, &[("client.revoked", "2")], faults.clone()));
+        assert_eq!((seen.revoked.len(), seen.denied.len()), (2, 2), "{seen:?}");
+        assert_eq!(seen.late, 0, "nobody can say who is revoked: {seen:?}");
+    }
+}
