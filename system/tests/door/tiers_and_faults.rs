@@ -115,7 +115,8 @@ fn whoever_hangs_up_is_waited_for_by_nobody() {
                 - 2.0;
             (gauge("balancer-1", "balancer_requests_in_flight").await, servers)
         };
-        // The queue takes jobs once it has a leader.
+        // Servers open their doors once they know which version they run, and the queue takes jobs once it has a leader.
+        sleep(Duration::from_secs(1)).await;
         while gauge("api-1", "queue_jobs{stage=\"waiting\"}").await < 1.0 {
             let http = HttpClient::default();
             let _ = resize(&http, "first", Duration::from_secs(1)).await;
