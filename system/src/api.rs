@@ -7,7 +7,7 @@
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | 200 and the picture, 202 while there is none yet |
 //! | `POST /v1/jobs/{id}/redrive` | 202: the job that was set aside waits again; 409 where it was not |
 //! | `GET /v1/usage/{account}` | 200 and what the account used so far |
-//! | `GET /v1/bills/{period}/{account}` | 200 and the account's invoice |
+//! | `GET /v1/bills/{period}/{account}` | 200 and the account's invoice; 410 where its retention is over |
 //! | `POST /v1/accounts` | 201, a new account and its credential |
 //! | `POST /v1/signed-addresses` | 201 and an address that needs no credential for some time |
 //! | `POST /v1/accounts/{account}/revoke` | 200: its credential is good for nothing any more |

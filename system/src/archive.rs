@@ -1,12 +1,23 @@
 //! Cold storage: objects that are written once, checked whenever they are read, and kept by several nodes.
 //!
 //! ```text
-//! /archive/OBJECT     the BLAKE3 hash of the content, 32 bytes, and the content
+//! /archive/OBJECT     the BLAKE3 hash of what follows, 32 bytes; an entry; the content, where it was not discarded
+//! /archive.running    the BLAKE3 hash of what follows; how long the node has been running, nanoseconds, u64 little-endian
+//! /archive.whole      empty: the node has been sure of having everything
 //! ```
+//! An entry (postcard) is the hash of the content, and either when the object came or that it was discarded.
+//!
 //! An object is written beside its place, synced, and then given its name. Another content under a name that is taken is
 //! refused. What is damaged or missing on one node is fetched from the others; a node that may have lost something does
 //! not count among those that know what there is until it has seen what the others have.
+//!
+//! Past `archive.retention` each node discards the content by itself, and a receipt takes the place of its file. It counts
+//! as the object wherever names are asked for, and so what was put away once is not put away again. Age is what a node
+//! counts on its own monotonic clock, from when the object came; who fetches it from another takes over the age that it has
+//! there, so that nodes which lose their disks in turn do not keep one another's objects for ever.
 
+mod age;
+mod file;
 mod node;
 
 pub(crate) use node::serve;
@@ -15,7 +26,7 @@ use crate::rpc::{self, Remote};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::history::{Digest, Fact};
-use sim::stack::Deployment;
+use sim::stack::{Deployment, Setting, SettingKind};
 use sim::time::{Instant, timeout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +38,20 @@ pub const PORT: u16 = 76;
 
 /// Silence of a node for longer than this is taken for its death.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "archive.retention",
+        why: "how long an object stays in the archive; the default is seven years, of which two may be leap years",
+        default: "2557d",
+        kind: SettingKind::Duration,
+    },
+    Setting::choice(
+        "archive.retention-by",
+        "what an object's age is counted by: the time that its node has been running (`age`), or dates (`wall-clock`), which a wrong time makes old at once",
+        &["age", "wall-clock"],
+    ),
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Request {
@@ -45,8 +70,14 @@ enum Response {
     Stored,
     /// The name has another content.
     Taken,
-    /// The bytes are beside this.
-    Found,
+    /// The bytes are beside this; how old they are.
+    Found {
+        age_ns: u64,
+    },
+    /// It was here until its retention was over; the hash of its content.
+    Discarded {
+        hash: file::Hash,
+    },
     Missing,
     /// It is not here, and may have been.
     Unsure,
@@ -66,6 +97,9 @@ pub enum ArchiveError {
     /// The object is there, with another content.
     #[error("`{0}` was archived before, with another content")]
     Taken(String),
+    /// The object was there, and its retention is over.
+    #[error("`{0}` was discarded when its retention was over")]
+    Discarded(String),
 }
 
 /// A way to the archive.
@@ -104,20 +138,25 @@ impl Archive {
     /// An object; none where no majority of the nodes knows of one.
     ///
     /// # Errors
-    /// Where too few nodes answer to tell.
+    /// Where too few nodes answer to tell, or it was discarded.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
         let question = Instant::now().as_nanos();
         sim::node::record(Fact::Recall { object: name.to_owned(), question });
         let answers = self.answers(&Request::Get { name: name.to_owned() }, &Bytes::new()).await;
         let missing = answers.iter().filter(|(response, _)| *response == Response::Missing).count();
-        let found = answers.into_iter().find(|(response, _)| *response == Response::Found);
+        // One receipt tells: there is none before the time.
+        let discarded = answers.iter().any(|(response, _)| matches!(response, Response::Discarded { .. }));
+        let found = answers.into_iter().find(|(response, _)| matches!(response, Response::Found { .. }));
         let found = match found {
             Some((_, content)) => Some(content),
-            None if self.is_majority(missing) => None,
+            None if discarded || self.is_majority(missing) => None,
             None => return Err(ArchiveError::Unavailable),
         };
         let content = found.iter().map(|content| Digest::of(content)).collect();
         sim::node::record(Fact::Restore { object: name.to_owned(), question, content });
+        if discarded && found.is_none() {
+            return Err(ArchiveError::Discarded(name.to_owned()));
+        }
         Ok(found)
     }
 
@@ -139,7 +178,7 @@ impl Archive {
         Ok(holders.filter(|(_, count)| self.is_majority(*count)).map(|(name, _)| name).collect())
     }
 
-    /// How many nodes say that they have an object, by its name.
+    /// How many nodes say that they have an object or its receipt, by its name.
     async fn holders(&self) -> Result<BTreeMap<String, usize>, ArchiveError> {
         let (mut holders, mut known_by) = (BTreeMap::new(), 0);
         for (response, _) in self.answers(&Request::Names, &Bytes::new()).await {
@@ -171,7 +210,7 @@ impl Archive {
     }
 }
 
-/// Has every node say what it has of every object; false where one does not answer, or lacks one.
+/// Has every node say what it has of every object; false where one does not answer, or lacks one and its receipt.
 pub(crate) async fn tell(deployment: &Deployment) -> bool {
     let archive = Archive::new(deployment);
     if archive.remotes.is_empty() {
@@ -180,7 +219,10 @@ pub(crate) async fn tell(deployment: &Deployment) -> bool {
     let Ok(names) = archive.names().await else { return false };
     for name in names {
         let answers = archive.answers(&Request::Tell { name }, &Bytes::new()).await;
-        let found = answers.iter().filter(|(response, _)| *response == Response::Found).count();
+        let is_there = |(response, _): &&(Response, Bytes)| {
+            matches!(response, Response::Found { .. } | Response::Discarded { .. })
+        };
+        let found = answers.iter().filter(is_there).count();
         if found < archive.remotes.len() {
             return false;
         }
@@ -209,7 +251,8 @@ mod message_tests {
             }
             are_no_reason_to_panic::<Request>(&bytes);
             for message in [
-                Response::Found,
+                Response::Found { age_ns: u64::MAX },
+                Response::Discarded { hash: [7; 32] },
                 Response::Names { names: vec!["bill-7".to_owned(), "bill-8".to_owned()], sure: true },
             ] {
                 is_never_misread(&message, place);

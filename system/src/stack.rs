@@ -85,6 +85,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         client::SETTINGS,
         api::SETTINGS,
         auth::SETTINGS,
+        archive::SETTINGS,
     ]
     .concat()
 });

@@ -328,7 +328,8 @@ facts! {
         /// Digest of its content.
         content: Digest
     }
-    /// Somebody was told that an object is archived: kept by a majority of the archive's nodes, as it is, for good.
+    /// Somebody was told that an object is archived: kept by a majority of the archive's nodes, as it is, until
+    /// its retention is over.
     Archived = 55 "archived" {
         /// The object's name.
         object: String,
@@ -348,7 +349,7 @@ facts! {
         object: String,
         /// The question.
         question: u64,
-        /// Digest of the object's content; none where there is no such object.
+        /// Digest of the object's content; none where there is no such object, or none any more.
         content: Vec<Digest>
     }
     /// A node of an archive read what it has of an object, once all is healed and quiet.
@@ -357,6 +358,16 @@ facts! {
         object: String,
         /// Digest of its copy's content; none where it has no copy that is whole.
         content: Vec<Digest>
+    }
+    /// A node of an archive discarded an object's content, which had been kept for long enough, or took that over from another,
+    /// and keeps a receipt in its place, durably. Whoever repeats it says the same again.
+    Discard = 59 "discard" {
+        /// The object's name.
+        object: String,
+        /// Digest of the content that it had.
+        content: Digest,
+        /// How long, in nanoseconds, an object has to be kept.
+        after_ns: u64
     }
 
     /// A client asked a store to write. Whoever repeats it says the same again.

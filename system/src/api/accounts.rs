@@ -90,6 +90,12 @@ impl From<UsageError> for ApiError {
 
 impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+        let (status, code) = match error {
+            ArchiveError::Discarded(_) => (StatusCode::GONE, "gone"),
+            ArchiveError::Unavailable | ArchiveError::Taken(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
+        };
+        Self::new(status, code, error.to_string())
     }
 }

@@ -1,9 +1,11 @@
 //! A node of the archive: its files, and what it fetches from the others.
 
+use super::age::Ages;
+use super::file::{Entry, Hash, State};
 use super::{PATIENCE, PORT, ROLE, Request, Response};
 use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use sim::history::{Digest, Fact};
 use sim::net::TcpListener;
 use sim::stack::Process;
@@ -18,11 +20,12 @@ use std::time::Duration;
 const DIRECTORY: &str = "/archive";
 /// Is there once the node was sure of having everything: a disk without it is new, or another one.
 const WHOLE: &str = "/archive.whole";
-const HASH_BYTES: usize = 32;
 /// Files that are not whole yet end so.
-const PARTIAL: &str = ".partial";
-/// How often a node looks for what the others have and it does not.
+const PARTIAL: &str = ".new";
+/// How often a node looks for what the others have and it does not, and for what is past its retention.
 const MEND_EVERY: Duration = Duration::from_secs(2);
+
+type Other = Remote<Request, Response>;
 
 /// Runs one node of the archive, until its process ends: should its disk or port fail, that is at once.
 pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
@@ -33,8 +36,9 @@ pub(crate) async fn serve(process: Process, agent: Arc<Agent>) {
 
 /// One node.
 struct Node {
-    /// The hashes of its objects, by name.
-    objects: tokio::sync::Mutex<BTreeMap<String, [u8; HASH_BYTES]>>,
+    /// What it has, by name.
+    objects: tokio::sync::Mutex<BTreeMap<String, Entry>>,
+    ages: Ages,
     /// Whether it has everything that it ever said it has.
     sure: AtomicBool,
     /// How often something that it had was found damaged.
@@ -42,23 +46,7 @@ struct Node {
 }
 
 async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
-    fs::create_dir_all(DIRECTORY).await?;
-    fs::sync_dir("/").await?;
-    let sure = AtomicBool::new(fs::exists(WHOLE).await);
-    let node = Arc::new(Node { objects: tokio::sync::Mutex::default(), sure, damages: AtomicU64::new(0) });
-    for name in fs::read_dir(DIRECTORY).await? {
-        if name.ends_with(PARTIAL) {
-            fs::remove_file(&path(&name)).await?;
-        } else if let Some((hash, _)) = read(&name).await? {
-            node.objects.lock().await.insert(name, hash);
-        } else {
-            // The other nodes have it.
-            node.sure.store(false, Ordering::Relaxed);
-            sim::node::record(Fact::Note { text: format!("`{}` is damaged", path(&name)) });
-        }
-    }
-    // A file that was renamed, and whose name no sync has reached, must not count before one has.
-    fs::sync_dir(DIRECTORY).await?;
+    let node = Arc::new(Node::read(Ages::read(&process.deployment).await?).await?);
     let listener = TcpListener::bind(PORT).await?;
     let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
     let others: Vec<_> =
@@ -67,8 +55,13 @@ async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     task::spawn({
         let (node, failed) = (node.clone(), failed.clone());
         async move {
+            let error = tokio::select! {
+                biased;
+                error = mend(&node, &others) => error,
+                error = node.ages.note() => error,
+            };
             // An error that nobody hears of is one of a process that ends.
-            let _ = failed.send(mend(&node, &others).await);
+            let _ = failed.send(error);
         }
     });
     let door = agent.door(move |incoming| {
@@ -89,14 +82,14 @@ async fn answer(
 ) {
     let Incoming { request, blob, replier, .. } = incoming;
     let answered = match request {
-        Request::Put { name } => node.put(&name, &blob).await.map(|response| (response, Bytes::new())),
+        Request::Put { name } => node.put(&name, &blob, 0).await.map(|response| (response, Bytes::new())),
         Request::Get { name } => node.get(&name).await,
         Request::Names => {
             let names = node.objects.lock().await.keys().cloned().collect();
             Ok((Response::Names { names, sure: node.sure.load(Ordering::Relaxed) }, Bytes::new()))
         }
         Request::Tell { name } => node.get(&name).await.map(|(response, content)| {
-            let whole = (response == Response::Found).then(|| Digest::of(&content));
+            let whole = matches!(response, Response::Found { .. }).then(|| Digest::of(&content));
             let content = whole.into_iter().collect();
             sim::node::record(Fact::Inventory { object: name, content });
             (response, Bytes::new())
@@ -109,32 +102,101 @@ async fn answer(
 }
 
 impl Node {
-    async fn put(&self, name: &str, content: &Bytes) -> io::Result<Response> {
+    /// A node, from its disk.
+    async fn read(mut ages: Ages) -> io::Result<Self> {
+        fs::create_dir_all(DIRECTORY).await?;
+        fs::sync_dir("/").await?;
+        let (mut objects, mut sure) = (BTreeMap::new(), fs::exists(WHOLE).await);
+        for name in fs::read_dir(DIRECTORY).await? {
+            if name.ends_with(PARTIAL) {
+                fs::remove_file(&path(&name)).await?;
+            } else if let Some((entry, _)) = read(&name).await? {
+                if let State::Kept(came) = entry.state {
+                    ages.at_least(came.running_ns);
+                }
+                objects.insert(name, entry);
+            } else {
+                // The other nodes have it.
+                sure = false;
+                sim::node::record(Fact::Note { text: format!("`{}` is damaged", path(&name)) });
+            }
+        }
+        // A file that was renamed, and whose name no sync has reached, must not count before one has.
+        fs::sync_dir(DIRECTORY).await?;
+        let node =
+            Self { objects: objects.into(), ages, sure: AtomicBool::new(sure), damages: AtomicU64::new(0) };
+        // Said again: the process before this one may have ended between the file and the word.
+        node.objects.lock().await.iter().for_each(|(name, entry)| node.say(name, entry));
+        Ok(node)
+    }
+
+    /// Says what it has of an object.
+    fn say(&self, name: &str, entry: &Entry) {
+        let (object, content) = (name.to_owned(), entry.digest());
+        sim::node::record(match entry.state {
+            State::Kept(_) => Fact::Archive { object, content },
+            State::Discarded => Fact::Discard { object, content, after_ns: self.ages.retention_ns() },
+        });
+    }
+
+    /// Keeps an object that is so old.
+    async fn put(&self, name: &str, content: &Bytes, age_ns: u64) -> io::Result<Response> {
         if !is_name(name) {
             return Ok(Response::Missing);
         }
         // Held while the file is written: two that come at once are one after the other.
         let mut objects = self.objects.lock().await;
         let hash = *blake3::hash(content).as_bytes();
-        if let Some(there) = objects.get(name) {
-            if *there != hash {
-                return Ok(Response::Taken);
+        match objects.get(name) {
+            Some(there) if there.hash != hash => return Ok(Response::Taken),
+            // Said again, as at the start; a receipt is as good, and does not bring the content back.
+            Some(there) => self.say(name, there),
+            None => {
+                let entry = Entry { hash, state: State::Kept(self.ages.came(age_ns)) };
+                self.write(&mut objects, name, entry, content).await?;
             }
-            // Said again: the process may have ended between the file and the word.
-            sim::node::record(Fact::Archive { object: name.to_owned(), content: Digest::of(content) });
-            return Ok(Response::Stored);
         }
-        let mut file = BytesMut::with_capacity(HASH_BYTES + content.len());
-        file.put_slice(&hash);
-        file.put_slice(content);
-        let partial = path(&format!("{name}{PARTIAL}"));
-        fs::write(&partial, file.freeze()).await?;
-        fs::OpenOptions::new().read(true).write(true).open(&partial).await?.sync_all().await?;
-        fs::rename(&partial, &path(name)).await?;
-        fs::sync_dir(DIRECTORY).await?;
-        objects.insert(name.to_owned(), hash);
-        sim::node::record(Fact::Archive { object: name.to_owned(), content: Digest::of(content) });
         Ok(Response::Stored)
+    }
+
+    /// Writes an object's file, or its receipt in the place of it. Whatever happens, there is one of the two, whole.
+    async fn write(
+        &self,
+        objects: &mut BTreeMap<String, Entry>,
+        name: &str,
+        entry: Entry,
+        content: &[u8],
+    ) -> io::Result<()> {
+        fs::replace(&path(name), entry.seal(content)).await?;
+        objects.insert(name.to_owned(), entry);
+        self.say(name, &entry);
+        Ok(())
+    }
+
+    /// Discards what is past its retention: the content goes, a receipt stays.
+    async fn discard(&self) -> io::Result<()> {
+        let is_over = |entry: &Entry| match entry.state {
+            State::Kept(came) => self.ages.age_ns(came) >= self.ages.retention_ns(),
+            State::Discarded => false,
+        };
+        let objects = self.objects.lock().await.clone();
+        for (name, entry) in objects.into_iter().filter(|(_, entry)| is_over(entry)) {
+            let receipt = Entry { state: State::Discarded, ..entry };
+            self.write(&mut *self.objects.lock().await, &name, receipt, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over receipts of others, of what it lacks.
+    async fn take(&self, receipts: BTreeMap<String, Hash>) -> io::Result<()> {
+        for (name, hash) in receipts {
+            let mut objects = self.objects.lock().await;
+            if is_name(&name) && !objects.contains_key(&name) {
+                let receipt = Entry { hash, state: State::Discarded };
+                self.write(&mut objects, &name, receipt, &[]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes, durably, that whatever is not here never was.
@@ -145,48 +207,59 @@ impl Node {
     }
 
     async fn get(&self, name: &str) -> io::Result<(Response, Bytes)> {
-        let known = self.objects.lock().await.contains_key(name);
-        if known {
-            if let Some((_, content)) = read(name).await? {
-                return Ok((Response::Found, content));
+        // Held while the file is read: a receipt that is being written is nothing to go by yet.
+        let mut objects = self.objects.lock().await;
+        if objects.contains_key(name) {
+            match read(name).await? {
+                Some((Entry { state: State::Kept(came), .. }, content)) => {
+                    return Ok((Response::Found { age_ns: self.ages.age_ns(came) }, content));
+                }
+                Some((Entry { hash, state: State::Discarded }, _)) => {
+                    return Ok((Response::Discarded { hash }, Bytes::new()));
+                }
+                None => {}
             }
             // Damaged since: it is fetched anew.
             self.damages.fetch_add(1, Ordering::Relaxed);
             self.sure.store(false, Ordering::Relaxed);
-            self.objects.lock().await.remove(name);
+            objects.remove(name);
         }
         let sure = self.sure.load(Ordering::Relaxed);
         Ok((if sure { Response::Missing } else { Response::Unsure }, Bytes::new()))
     }
 }
 
-/// Fetches what the others have and this node does not, until its disk fails.
-async fn mend(node: &Node, others: &[Remote<Request, Response>]) -> io::Error {
-    // Of the majority that kept an object, one may be this node: among so many others there is one of the rest.
-    let nodes = others.len() + 1;
-    let enough = (nodes - nodes / 2).min(others.len());
+/// Fetches what the others have and this node does not, and discards what is old, until its disk fails.
+async fn mend(node: &Node, others: &[Other]) -> io::Error {
     loop {
-        let (mut seen, damages) = (0, node.damages.load(Ordering::Relaxed));
-        for other in others {
-            match level(node, other).await {
-                Ok(whole) => seen += usize::from(whole),
-                Err(error) => return error,
-            }
-        }
-        // What was found damaged meanwhile may not have been fetched anew.
-        if seen >= enough
-            && damages == node.damages.load(Ordering::Relaxed)
-            && !node.sure.load(Ordering::Relaxed)
-            && let Err(error) = node.be_sure().await
-        {
+        if let Err(error) = mend_once(node, others).await {
             return error;
         }
         sleep(MEND_EVERY).await;
     }
 }
 
-/// Fetches what `other` has and this node does not; false where it was not to be had.
-async fn level(node: &Node, other: &Remote<Request, Response>) -> io::Result<bool> {
+async fn mend_once(node: &Node, others: &[Other]) -> io::Result<()> {
+    // Of the majority that kept an object, one may be this node: among so many others there is one of the rest.
+    let nodes = others.len() + 1;
+    let enough = (nodes - nodes / 2).min(others.len());
+    let (mut seen, damages) = (0, node.damages.load(Ordering::Relaxed));
+    let mut receipts = BTreeMap::new();
+    for other in others {
+        seen += usize::from(level(node, other, &mut receipts).await?);
+    }
+    // Only where none of them gave the object itself.
+    node.take(receipts).await?;
+    // What was found damaged meanwhile may not have been fetched anew.
+    if seen >= enough && damages == node.damages.load(Ordering::Relaxed) && !node.sure.load(Ordering::Relaxed)
+    {
+        node.be_sure().await?;
+    }
+    node.discard().await
+}
+
+/// Fetches what `other` has and this node does not, receipts into `receipts`; false where it was not to be had.
+async fn level(node: &Node, other: &Other, receipts: &mut BTreeMap<String, Hash>) -> io::Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     let ask = async |request| {
         let call = other.call(request, Bytes::new(), deadline);
@@ -199,28 +272,19 @@ async fn level(node: &Node, other: &Remote<Request, Response>) -> io::Result<boo
             continue;
         }
         match ask(Request::Get { name: name.clone() }).await {
-            Some((Response::Found, content)) => {
-                node.put(&name, &content).await?;
+            Some((Response::Found { age_ns }, content)) => {
+                node.put(&name, &content, age_ns).await?;
             }
+            Some((Response::Discarded { hash }, _)) => drop(receipts.insert(name, hash)),
             _ => whole = false,
         }
     }
     Ok(whole)
 }
 
-/// The content of an object's file and its hash; none where it is not what was written.
-async fn read(name: &str) -> io::Result<Option<([u8; HASH_BYTES], Bytes)>> {
-    Ok(unseal(fs::read(&path(name)).await?))
-}
-
-/// The content of an object's file, and its hash; none where it is not whole.
-fn unseal(mut file: Bytes) -> Option<([u8; HASH_BYTES], Bytes)> {
-    if file.len() < HASH_BYTES {
-        return None;
-    }
-    let content = file.split_off(HASH_BYTES);
-    let hash = *blake3::hash(&content).as_bytes();
-    (file[..] == hash).then_some((hash, content))
+/// What an object's file says; none where it is not what was written.
+async fn read(name: &str) -> io::Result<Option<(Entry, Bytes)>> {
+    Ok(Entry::unseal(&fs::read(&path(name)).await?))
 }
 
 fn path(name: &str) -> String {
@@ -231,26 +295,4 @@ fn path(name: &str) -> String {
 fn is_name(name: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     (1..=100).contains(&name.len()) && name.chars().all(fits)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn an_object_is_read_as_it_was_written_or_not_at_all(content: Vec<u8>, place: prop::sample::Index) {
-            let hash = *blake3::hash(&content).as_bytes();
-            let file = Bytes::from([&hash[..], &content].concat());
-            let content = Bytes::from(content);
-            prop_assert_eq!(unseal(file.clone()), Some((hash, content.clone())));
-            let bit = place.index(file.len() * 8);
-            let mut damaged = file.to_vec();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(unseal(damaged.into()), None);
-            prop_assert_eq!(unseal(file.slice(..bit / 8)), None);
-            prop_assert_eq!(unseal(content), None);
-        }
-    }
 }
