@@ -1,8 +1,10 @@
-//! `archive`: what was put away for good is there, whole and unchanged, whenever somebody asks.
+//! `archive`: what was put away is there, whole and unchanged, whenever somebody asks, for as long as it has to be kept.
 
 use crate::names::Names;
 use crate::verdict::Violations;
 use crate::{Bound, Invariant, Keepers, Law, Outcome};
+use sim::duration_text;
+use sim::fault::Inject;
 use sim::history::{Digest, Event, Fact, NodeIndex};
 use sim::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const LAW: Law = Law {
     name: "archive",
     sentence: "what is archived is kept by a majority of the archive's nodes before anybody is told so, has one content \
-               for good, is never said to be absent, and in the end is whole on every node",
+               for good, is neither discarded nor said to be absent before its retention is over, does not come back \
+               after that, and in the end is whole on every node that has not discarded it",
     needs: "an object that is archived",
     survives: &[Bound::Disks { of: Keepers::Archive, most: 1 }],
     make: |plan| Box::new(Archive::new(plan)),
 };
+
+/// A node counts from before it writes a copy, and says so when that is on disk: this share of a retention is for the time between.
+/// It is nothing of seven years, and matters to runs of minutes.
+const WRITES: f64 = 0.1;
 
 /// The law at work.
 struct Archive {
@@ -25,12 +32,18 @@ struct Archive {
     violations: Violations,
     archived: u64,
     healed: bool,
+    /// How many seconds at the most pass on a node's clock in one of true time.
+    fastest: f64,
 }
 
 #[derive(Default)]
 struct Object {
     /// By content: the nodes that ever kept a copy, each with the event.
     copies: BTreeMap<Digest, BTreeMap<NodeIndex, Event>>,
+    /// The nodes that have a receipt instead, each with the event.
+    receipts: BTreeMap<NodeIndex, Event>,
+    /// Whether any ever had.
+    discarded: bool,
     /// The content that somebody was told is archived.
     archived: Option<(Digest, Event)>,
     /// Questions under way, and whether the object was archived when they were asked.
@@ -48,6 +61,7 @@ impl Archive {
             violations: Violations::default(),
             archived: 0,
             healed: false,
+            fastest: fastest(plan),
         }
     }
 
@@ -61,7 +75,8 @@ impl Archive {
         self.objects.entry(name.to_owned()).or_default()
     }
 
-    fn copy(&mut self, event: &Event, name: &str, content: Digest) {
+    /// A node has a copy of an object, or a receipt of it.
+    fn keep(&mut self, event: &Event, name: &str, content: Digest) {
         let object = self.object(name);
         object.copies.entry(content).or_default().entry(event.node).or_insert_with(|| event.clone());
         let archived = object.archived.clone();
@@ -71,6 +86,49 @@ impl Archive {
                 format!("{node} keeps {content} as `{name}`, which is archived with another content");
             self.add("a copy of something else", message, &[&told, event]);
         }
+    }
+
+    fn copy(&mut self, event: &Event, name: &str, content: Digest) {
+        let object = self.object(name);
+        // Where any node still has a copy, one whose receipt was damaged may have fetched it.
+        let mut copies = object.copies.get(&content).into_iter().flatten();
+        let all_gone = copies.all(|(node, _)| object.receipts.contains_key(node));
+        let receipt = object.receipts.remove(&event.node);
+        if let Some(receipt) = receipt.filter(|_| all_gone) {
+            let node = self.names.name(event.node);
+            let message = format!("{node} keeps `{name}` again, which all nodes had discarded");
+            self.add("brought back", message, &[&receipt, event]);
+        }
+        self.keep(event, name, content);
+    }
+
+    fn discard(&mut self, event: &Event, name: &str, content: Digest, after_ns: u64) {
+        let least_ns = share(after_ns, (1.0 - WRITES) / self.fastest);
+        let object = self.object(name);
+        let copies = object.copies.get(&content).into_iter().flat_map(BTreeMap::values);
+        let first = copies.min_by_key(|copy| copy.at_ns).cloned();
+        object.receipts.insert(event.node, event.clone());
+        object.discarded = true;
+        let (node, retention) = (self.names.name(event.node), duration_text::readable(after_ns));
+        match first {
+            None => {
+                let message = format!("{node} discards `{name}`, of which nobody kept a copy");
+                self.add("a receipt for nothing", message, &[event]);
+            }
+            Some(first) if event.at_ns - first.at_ns < least_ns => {
+                let age = duration_text::readable(event.at_ns - first.at_ns);
+                let message =
+                    format!("{node} discards `{name}` after {age}, which has to be kept for {retention}");
+                self.add("discarded too soon", message, &[&first, event]);
+            }
+            Some(_) => {}
+        }
+        self.keep(event, name, content);
+    }
+
+    /// A node that lost its disk has no receipts either.
+    fn lose(&mut self, node: NodeIndex) {
+        self.objects.values_mut().for_each(|object| object.receipts.retain(|other, _| *other != node));
     }
 
     fn archive(&mut self, event: &Event, name: &str, content: Digest) {
@@ -101,13 +159,13 @@ impl Archive {
     fn restore(&mut self, event: &Event, name: &str, question: u64, content: Option<Digest>) {
         let object = self.object(name);
         let Some(was_archived) = object.asked.remove(&(event.node, question)) else { return };
-        let archived = object.archived.clone();
+        let (archived, discarded) = (object.archived.clone(), object.discarded);
         match (archived, content) {
             (Some((right, told)), Some(content)) if right != content => {
                 let message = format!("`{name}` is read back as {content}, and was archived as {right}");
                 self.add("another content", message, &[&told, event]);
             }
-            (Some((_, told)), None) if was_archived => {
+            (Some((_, told)), None) if was_archived && !discarded => {
                 let message = format!("`{name}` is said to be absent, and was archived before");
                 self.add("absent", message, &[&told, event]);
             }
@@ -119,7 +177,7 @@ impl Archive {
         }
     }
 
-    /// All is healed and quiet: whoever keeps the archive has all of it.
+    /// All is healed and quiet: whoever keeps the archive has all of it, or a receipt.
     fn settle(&mut self, event: &Event) {
         let objects = std::mem::take(&mut self.objects);
         let nodes: BTreeSet<NodeIndex> =
@@ -128,7 +186,8 @@ impl Archive {
         for (name, object, (right, told)) in objects.iter().filter_map(archived) {
             for node in &nodes {
                 let said = object.inventory.get(node);
-                if said.is_some_and(|(content, _)| content.as_ref() == Some(right)) {
+                let is_whole = said.is_some_and(|(content, _)| content.as_ref() == Some(right));
+                if is_whole || object.receipts.contains_key(node) {
                     continue;
                 }
                 let node = self.names.name(*node);
@@ -141,6 +200,26 @@ impl Archive {
     }
 }
 
+/// How fast clocks may run in a run of `plan`: an object's age is counted on several, and faults may add up.
+fn fastest(plan: &Plan) -> f64 {
+    let nodes = plan.nodes.iter().map(|node| node.clock_drift_parts_per_million);
+    let faults = plan.faults.iter().map(|fault| match &fault.inject {
+        Inject::ClockDrift(drift) => drift.parts_per_million.max(0.0),
+        _ => 0.0,
+    });
+    1.0 + (nodes.fold(0.0, f64::max) + faults.sum::<f64>()) / 1e6
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a time, which saturates"
+)]
+fn share(of_ns: u64, share: f64) -> u64 {
+    (of_ns as f64 * share) as u64
+}
+
 impl Object {
     fn archived(&self) -> Option<&(Digest, Event)> {
         self.archived.as_ref()
@@ -151,6 +230,8 @@ impl Invariant for Archive {
     fn observe(&mut self, event: &Event) {
         match &event.fact {
             Fact::Archive { object, content } => self.copy(event, object, *content),
+            Fact::Discard { object, content, after_ns } => self.discard(event, object, *content, *after_ns),
+            Fact::DiskLoss { synced: true, .. } => self.lose(event.node),
             Fact::Archived { object, content } => self.archive(event, object, *content),
             Fact::Recall { object, question } => {
                 let (node, object) = (event.node, self.object(object));

@@ -77,7 +77,9 @@ impl Keepers {
             ),
             Self::Ledger => matches!(fact, Fact::Count { .. }),
             Self::Store => matches!(fact, Fact::Hold { .. }),
-            Self::Archive => matches!(fact, Fact::Archive { .. } | Fact::Inventory { .. }),
+            Self::Archive => {
+                matches!(fact, Fact::Archive { .. } | Fact::Discard { .. } | Fact::Inventory { .. })
+            }
         }
     }
 

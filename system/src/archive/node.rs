@@ -296,3 +296,6 @@ fn is_name(name: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     (1..=100).contains(&name.len()) && name.chars().all(fits)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+use crate::ImageStack;
+use sim::stack::Deployment;
+use std::future::Future;
+
+const CONTENT: Bytes = Bytes::from_static(b"what is owed");
+
+/// A node as it starts from its disk, with a retention of so many seconds.
+async fn start(retention_s: u64) -> Node {
+    let retention = ("archive.retention".to_owned(), format!("{retention_s}s"));
+    let deployment = Deployment::new(&ImageStack, Vec::new(), &BTreeMap::from([retention])).unwrap();
+    Node::read(Ages::read(&deployment).await.unwrap()).await.unwrap()
+}
+
+/// Another node, at a port of this one, that answers as `answer` does.
+async fn other<F: Future<Output = (Response, Bytes)> + Send + 'static>(
+    port: u16,
+    answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+) -> Other {
+    let listener = TcpListener::bind(port).await.unwrap();
+    task::spawn(rpc::listen(listener, move |incoming: Incoming<Request, Response>| {
+        let answer = answer(incoming.request);
+        task::spawn(async move {
+            let (response, blob) = answer.await;
+            incoming.replier.reply(response, blob);
+        });
+    }));
+    Remote::new("node-1", port, PATIENCE)
+}
+
+fn names(names: &[&str]) -> (Response, Bytes) {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    (Response::Names { names, sure: true }, Bytes::new())
+}
+
+#[test]
+fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
+    sim::world::alone(1, async {
+        let node = start(10).await;
+        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        sleep(Duration::from_secs(9)).await;
+        node.put("bill-1", &CONTENT, 0).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        node.discard().await.unwrap();
+        // Again, as the process after this one does.
+        for node in [node, start(10).await] {
+            let hash = *blake3::hash(&CONTENT).as_bytes();
+            let gone = (Response::Discarded { hash }, Bytes::new());
+            assert_eq!(node.get("bill-0").await.unwrap(), gone);
+            assert_eq!(node.put("bill-0", &CONTENT, 0).await.unwrap(), Response::Stored);
+            assert_eq!(node.put("bill-0", &Bytes::new(), 0).await.unwrap(), Response::Taken);
+            assert_eq!(node.get("bill-0").await.unwrap(), gone);
+            assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
+        }
+    });
+}
+
+#[test]
+fn what_comes_from_another_node_is_as_old_as_it_is_there() {
+    sim::world::alone(1, async {
+        let node = start(10).await;
+        node.put("bill-0", &CONTENT, 8_000_000_000).await.unwrap();
+        sleep(Duration::from_secs(3)).await;
+        node.discard().await.unwrap();
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
+    });
+}
+
+#[test]
+fn time_that_nobody_noted_does_not_count() {
+    let age_ns = sim::world::alone(1, async {
+        let node = start(1000).await;
+        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        let noting = timeout(Duration::from_secs(90), node.ages.note());
+        assert!(noting.await.is_err());
+        let node = start(1000).await;
+        match node.get("bill-0").await.unwrap() {
+            (Response::Found { age_ns }, _) => age_ns,
+            (response, _) => panic!("{response:?}"),
+        }
+    });
+    // A minute of the ninety seconds; the rest is what disks take.
+    assert!((59_000_000_000..61_000_000_000).contains(&age_ns), "{age_ns}");
+}
+
+#[test]
+fn a_receipt_is_taken_where_the_object_is_not_to_be_had() {
+    sim::world::alone(1, async {
+        let node = start(10).await;
+        let receipt = other(1, async |request| match request {
+            Request::Names => names(&["bill-0", "bill-1"]),
+            _ => (Response::Discarded { hash: *blake3::hash(&CONTENT).as_bytes() }, Bytes::new()),
+        });
+        let object = other(2, async |request| match request {
+            Request::Names => names(&["bill-1"]),
+            _ => (Response::Found { age_ns: 1 }, CONTENT),
+        });
+        mend_once(&node, &[receipt.await, object.await]).await.unwrap();
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
+        assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
+        assert!(node.sure.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
+    sim::world::alone(1, async {
+        let node = Arc::new(start(10).await);
+        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        let whole = other(1, async |request| match request {
+            Request::Names => names(&["bill-0"]),
+            _ => (Response::Found { age_ns: 0 }, CONTENT),
+        });
+        // It has nothing; while it is asked, somebody finds that this node's copy has rotted, which the first was asked about before.
+        let damaged = node.clone();
+        let late = other(2, move |_| {
+            let node = damaged.clone();
+            async move {
+                if node.damages.load(Ordering::Relaxed) == 0 {
+                    fs::write(&path("bill-0"), Bytes::from_static(b"rot")).await.unwrap();
+                    assert_eq!(node.get("bill-0").await.unwrap().0, Response::Unsure);
+                }
+                names(&[])
+            }
+        });
+        let others = [whole.await, late.await];
+        mend_once(&node, &others).await.unwrap();
+        assert_eq!(node.get("bill-0").await.unwrap().0, Response::Unsure);
+        mend_once(&node, &others).await.unwrap();
+        assert!(node.sure.load(Ordering::Relaxed));
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Found { .. }, _)));
+    });
+}
