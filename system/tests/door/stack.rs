@@ -547,6 +547,26 @@ fn what_a_customer_used_and_was_billed_is_to_be_read_at_the_door() {
 }
 
 #[test]
+fn a_bill_whose_retention_is_over_is_gone_at_the_door() {
+    let settings = with(&[("billing.period", "1s"), ("archive.retention", "3s")]);
+    run(&Setup { settings, accounts: 3, ..whole() }, async |_| {
+        ready("api-1").await;
+        for _ in 0..200 {
+            let answer = get("/v1/bills/0/5").of("api-1").await;
+            if answer.status() == 410 {
+                let body: Value = serde_json::from_slice(answer.body()).unwrap();
+                assert_eq!((&body["code"], &body["retryable"]), (&"gone".into(), &false.into()), "{body}");
+                return;
+            }
+            // Before, nobody used anything, or nobody can tell.
+            assert!(matches!(answer.status().as_u16(), 404 | 503), "{answer:?}");
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("it is never gone");
+    });
+}
+
+#[test]
 fn where_nobody_keeps_accounts_the_door_says_so() {
     run(&whole(), async |_| {
         ready("api-1").await;

@@ -6,5 +6,6 @@ extern crate hogwash_system as system;
 
 mod auth;
 mod config;
+mod retention;
 mod usage;
 mod world;

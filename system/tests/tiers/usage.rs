@@ -11,7 +11,7 @@ use system::ImageStack;
 
 const USAGE: [&str; 5] = ["usage-1", "usage-2", "usage-3", "usage-4", "usage-5"];
 
-fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
+pub(crate) fn plan(seed: u64, faults: Vec<Fault>) -> Plan {
     let roles =
         [("api", 1), ("queue", 3), ("worker", 2), ("usage", 5), ("batch", 3), ("archive", 3), ("client", 1)];
     let settings = [("usage.batch-lines", "4"), ("billing.period", "7s")];
@@ -22,7 +22,7 @@ type Account = (String, u32);
 
 /// What a run says of the accounts.
 #[derive(Debug, Default)]
-struct Accounts {
+pub(crate) struct Accounts {
     /// What was used, and what was entered, by ledger and account.
     used: BTreeMap<Account, u64>,
     counted: BTreeMap<Account, u64>,
@@ -37,7 +37,7 @@ fn run(plan: &Plan) -> Accounts {
     accounts(events(plan))
 }
 
-fn accounts(events: Vec<Event>) -> Accounts {
+pub(crate) fn accounts(events: Vec<Event>) -> Accounts {
     let mut accounts = Accounts::default();
     let (mut uses, mut entries) = (BTreeSet::new(), BTreeMap::new());
     for event in events {
@@ -64,7 +64,7 @@ fn accounts(events: Vec<Event>) -> Accounts {
 }
 
 impl Accounts {
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         assert!(self.drained, "{self:?}");
         assert!(self.used.len() >= 8, "four ledgers, some customers: {self:?}");
         assert_eq!(self.counted, self.used, "every use once, in the store and on the bills");
