@@ -33,6 +33,7 @@ built_in![
     "clock/azure-leap-day-2012",
     "clock/leader-drift",
     "clock/mozilla-certificate-2019",
+    "clock/years-ahead",
     "config/azure-front-door-2025",
     "config/azure-storage-2014",
     "config/cloudflare-killswitch-2025",
