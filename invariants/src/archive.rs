@@ -20,8 +20,8 @@ pub const LAW: Law = Law {
     make: |plan| Box::new(Archive::new(plan)),
 };
 
-/// A node counts from before it writes a copy, and says so when that is on disk: this share of a retention is for the time between.
-/// It is nothing of seven years, and matters to runs of minutes.
+/// A node that starts again may count from before it wrote a copy, and said so when that was on disk: this share of a retention is for the
+/// time between. It is nothing of seven years, and matters to runs of minutes.
 const WRITES: f64 = 0.1;
 
 /// The law at work.

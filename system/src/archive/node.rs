@@ -164,10 +164,14 @@ impl Node {
         &self,
         objects: &mut BTreeMap<String, Entry>,
         name: &str,
-        entry: Entry,
+        mut entry: Entry,
         content: &[u8],
     ) -> io::Result<()> {
         fs::replace(&path(name), entry.seal(content)).await?;
+        // Nobody was promised anything before: what the disk took for it does not count while the process lives.
+        if let State::Kept(came) = &mut entry.state {
+            *came = self.ages.came(came.age_ns);
+        }
         objects.insert(name.to_owned(), entry);
         self.say(name, &entry);
         Ok(())
@@ -209,15 +213,13 @@ impl Node {
     async fn get(&self, name: &str) -> io::Result<(Response, Bytes)> {
         // Held while the file is read: a receipt that is being written is nothing to go by yet.
         let mut objects = self.objects.lock().await;
-        if objects.contains_key(name) {
-            match read(name).await? {
-                Some((Entry { state: State::Kept(came), .. }, content)) => {
-                    return Ok((Response::Found { age_ns: self.ages.age_ns(came) }, content));
-                }
-                Some((Entry { hash, state: State::Discarded }, _)) => {
-                    return Ok((Response::Discarded { hash }, Bytes::new()));
-                }
-                None => {}
+        if let Some(entry) = objects.get(name) {
+            if let Some((_, content)) = read(name).await? {
+                let response = match entry.state {
+                    State::Kept(came) => Response::Found { age_ns: self.ages.age_ns(came) },
+                    State::Discarded => Response::Discarded { hash: entry.hash },
+                };
+                return Ok((response, content));
             }
             // Damaged since: it is fetched anew.
             self.damages.fetch_add(1, Ordering::Relaxed);
