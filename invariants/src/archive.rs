@@ -40,7 +40,7 @@ struct Archive {
 struct Object {
     /// By content: the nodes that ever kept a copy, each with the event.
     copies: BTreeMap<Digest, BTreeMap<NodeIndex, Event>>,
-    /// The nodes that have a receipt instead, each with the event.
+    /// The nodes that have a receipt instead, as far as is known, each with the event.
     receipts: BTreeMap<NodeIndex, Event>,
     /// Whether any ever had.
     discarded: bool,
@@ -48,7 +48,7 @@ struct Object {
     archived: Option<(Digest, Event)>,
     /// Questions under way, and whether the object was archived when they were asked.
     asked: BTreeMap<(NodeIndex, u64), bool>,
-    /// What nodes last said that they have, once all was healed.
+    /// What nodes last said that they have, or that they discarded, once all was healed.
     inventory: BTreeMap<NodeIndex, (Option<Digest>, Event)>,
 }
 
@@ -103,11 +103,14 @@ impl Archive {
     }
 
     fn discard(&mut self, event: &Event, name: &str, content: Digest, after_ns: u64) {
-        let least_ns = share(after_ns, (1.0 - WRITES) / self.fastest);
+        let (least_ns, is_healed) = (share(after_ns, (1.0 - WRITES) / self.fastest), self.healed);
         let object = self.object(name);
         let copies = object.copies.get(&content).into_iter().flat_map(BTreeMap::values);
         let first = copies.min_by_key(|copy| copy.at_ns).cloned();
         object.receipts.insert(event.node, event.clone());
+        if is_healed {
+            object.inventory.insert(event.node, (Some(content), event.clone()));
+        }
         object.discarded = true;
         let (node, retention) = (self.names.name(event.node), duration_text::readable(after_ns));
         match first {
@@ -126,7 +129,7 @@ impl Archive {
         self.keep(event, name, content);
     }
 
-    /// A node that lost its disk has no receipts either.
+    /// A node that lost something may have lost any of its receipts.
     fn lose(&mut self, node: NodeIndex) {
         self.objects.values_mut().for_each(|object| object.receipts.retain(|other, _| *other != node));
     }
@@ -186,8 +189,7 @@ impl Archive {
         for (name, object, (right, told)) in objects.iter().filter_map(archived) {
             for node in &nodes {
                 let said = object.inventory.get(node);
-                let is_whole = said.is_some_and(|(content, _)| content.as_ref() == Some(right));
-                if is_whole || object.receipts.contains_key(node) {
+                if said.is_some_and(|(content, _)| content.as_ref() == Some(right)) {
                     continue;
                 }
                 let node = self.names.name(*node);

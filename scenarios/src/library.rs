@@ -97,6 +97,7 @@ built_in![
     "swarm/partitions",
     "swarm/power",
     "swarm/releases",
+    "swarm/retention",
     "swarm/settings",
     "swarm/slow-links",
     "swarm/stand-ins",

@@ -352,7 +352,7 @@ facts! {
         /// Digest of the object's content; none where there is no such object, or none any more.
         content: Vec<Digest>
     }
-    /// A node of an archive read what it has of an object, once all is healed and quiet.
+    /// A node of an archive read what it has of an object, once all is healed and quiet, and has no receipt instead.
     Inventory = 58 "inventory" {
         /// The object's name.
         object: String,

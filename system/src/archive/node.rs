@@ -88,12 +88,7 @@ async fn answer(
             let names = node.objects.lock().await.keys().cloned().collect();
             Ok((Response::Names { names, sure: node.sure.load(Ordering::Relaxed) }, Bytes::new()))
         }
-        Request::Tell { name } => node.get(&name).await.map(|(response, content)| {
-            let whole = matches!(response, Response::Found { .. }).then(|| Digest::of(&content));
-            let content = whole.into_iter().collect();
-            sim::node::record(Fact::Inventory { object: name, content });
-            (response, Bytes::new())
-        }),
+        Request::Tell { name } => node.tell(&name).await.map(|response| (response, Bytes::new())),
     };
     match answered {
         Ok((response, blob)) => replier.reply(response, blob),
@@ -228,6 +223,18 @@ impl Node {
         }
         let sure = self.sure.load(Ordering::Relaxed);
         Ok((if sure { Response::Missing } else { Response::Unsure }, Bytes::new()))
+    }
+
+    /// Says, for whoever reads the history, what is there of an object.
+    async fn tell(&self, name: &str) -> io::Result<Response> {
+        let (response, content) = self.get(name).await?;
+        let is_whole = matches!(response, Response::Found { .. });
+        let content = is_whole.then(|| Digest::of(&content)).into_iter().collect();
+        match (&response, self.objects.lock().await.get(name)) {
+            (Response::Discarded { .. }, Some(receipt)) => self.say(name, receipt),
+            _ => sim::node::record(Fact::Inventory { object: name.to_owned(), content }),
+        }
+        Ok(response)
     }
 }
 

@@ -99,6 +99,7 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut chance = sim::node::stream("billing");
     let mut next: Option<Next> = None;
     let mut complete_since = None;
+    let mut unheard: Option<Bill> = None;
     let mut last_read = Instant::now();
     loop {
         sleep(chance.duration(LOOK_EVERY / 2..LOOK_EVERY * 3 / 2)).await;
@@ -110,6 +111,10 @@ pub(super) async fn run(node: Arc<Node>) {
             node.read_back(last, |_| ()).await;
         }
         let Ok(names) = node.archive.kept().await else { continue };
+        // Too few nodes said in time that they keep it, or what it holds, and they do: nobody has noted that.
+        if let Some(bill) = unheard.take_if(|bill| names.contains(&object_of(bill.period))) {
+            unheard = node.archive(bill).await;
+        }
         let period =
             names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max().unwrap_or(0);
         let to_bill = match next.filter(|next| next.period == period) {
@@ -132,7 +137,7 @@ pub(super) async fn run(node: Arc<Node>) {
         if since.elapsed() >= TAKE_OVER.saturating_mul(turns) {
             let job = Job { period, run: chance.next_u64() };
             if let Some(bill) = node.make(job, to_bill.from_ns..until_ns).await {
-                node.archive(&bill).await;
+                unheard = node.archive(bill).await;
             }
         }
     }
@@ -228,25 +233,31 @@ impl Node {
         None
     }
 
-    /// Reads a bill from cold storage, as an auditor would; that it is not there, or no bill, is for people to look into.
-    async fn read_back(&self, period: u64, see: impl Fn(&Part)) {
-        if let Err(wrong @ (ReadError::Missing(_) | ReadError::Malformed(..))) =
-            read(&self.archive, period, see).await
-        {
-            let text = format!("the bill of period {period} cannot be read back: {wrong}");
-            sim::node::record(Fact::Note { text });
+    /// Reads a bill from cold storage, as an auditor would; that it is not there, or no bill, is for people to look into. False where too
+    /// few nodes answer.
+    async fn read_back(&self, period: u64, see: impl Fn(&Part)) -> bool {
+        match read(&self.archive, period, see).await {
+            Err(wrong @ (ReadError::Missing(_) | ReadError::Malformed(..))) => {
+                let text = format!("the bill of period {period} cannot be read back: {wrong}");
+                sim::node::record(Fact::Note { text });
+                true
+            }
+            Ok(()) | Err(ReadError::Archive(ArchiveError::Discarded(_))) => true,
+            Err(ReadError::Archive(_)) => false,
         }
     }
 
-    /// Puts the bill into cold storage, where it takes effect; what it says is read from there.
-    async fn archive(&self, bill: &Bill) {
-        let content = serde_json::to_vec(bill).expect("a bill is JSON");
+    /// Puts the bill into cold storage, where it takes effect; what it says is read from there. Gives the bill back where either may not
+    /// have been done.
+    async fn archive(&self, bill: Bill) -> Option<Bill> {
+        let content = serde_json::to_vec(&bill).expect("a bill is JSON");
         match self.archive.put(&object_of(bill.period), &Bytes::from(content)).await {
-            Ok(()) => self.read_back(bill.period, Part::record).await,
+            Ok(()) if self.read_back(bill.period, Part::record).await => None,
+            Ok(()) => Some(bill),
             Err(error) => {
-                sim::node::record(Fact::Note {
-                    text: format!("period {} is not billed: {error}", bill.period),
-                });
+                let text = format!("period {} is not billed: {error}", bill.period);
+                sim::node::record(Fact::Note { text });
+                (error == ArchiveError::Unavailable).then_some(bill)
             }
         }
     }
