@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) const FIRST: u64 = 1;
 
 /// Settings that no version may change, by how their names begin, and why.
-const FIXED: [(&str, &str); 14] = [
+const FIXED: [(&str, &str); 15] = [
     ("client.", "clients are configured by their own"),
     ("push.", "how versions are handed out is not theirs to say"),
     ("rollout.", "how versions are handed out is not theirs to say"),
@@ -22,6 +22,7 @@ const FIXED: [(&str, &str); 14] = [
     ("usage.batch-lines", "all nodes must have the same at any time"),
     ("billing.period", "all nodes must have the same at any time"),
     ("queue.retention", "users were promised it"),
+    ("archive.retention", "users were promised it"),
     ("auth.revocation-bound", "users were promised it"),
     ("auth.enrolment-bound", "users were promised it"),
     ("auth.address-key-for", "users were promised it"),
