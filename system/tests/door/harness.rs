@@ -236,14 +236,17 @@ fn run_stack(setup: &Setup, stack: Arc<Tested>, through: mpsc::Receiver<()>) -> 
     events
 }
 
-/// A base port with free ones above it, of its own for each test that runs at the same time.
+/// A base port with free ones above it, of its own among the tests that run at the same time.
 #[cfg(live)]
 fn free_ports() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(100);
+    /// Each with room for sixteen nodes, all below the ports that systems give away by themselves.
+    const BASES: u16 = 13;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     #[expect(clippy::disallowed_methods, reason = "a test of the real world")]
     let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    // Below the ports that systems give away by themselves; room for sixteen nodes.
-    let bases = std::iter::repeat_with(|| NEXT.fetch_add(16, Ordering::Relaxed) * 100);
-    bases.take(13).find(|base| (0..16).all(|node| free(base + node * 100 + 80))).unwrap()
+    // The next ones each time, and the first again after the last: whoever had them is long gone.
+    let next = || 10_000 + 1_600 * (NEXT.fetch_add(1, Ordering::Relaxed) % BASES);
+    let mut bases = std::iter::repeat_with(next).take(BASES.into());
+    bases.find(|base| (0..16).all(|node| free(base + node * 100 + 80))).expect("ports are free")
 }
