@@ -109,9 +109,12 @@ async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     });
     let listener = TcpListener::bind(PORT).await?;
     task::spawn(coordinator::run(node.clone()));
-    let door = agent.door(move |incoming| {
-        task::spawn(answer(node.clone(), incoming));
-    });
+    let door = agent.door(
+        move |incoming| {
+            task::spawn(answer(node.clone(), incoming));
+        },
+        |reply| matches!(reply, Response::Failed),
+    );
     rpc::listen(listener, door).await
 }
 

@@ -124,25 +124,28 @@ impl Blobs {
 /// # Errors
 /// Where the port fails.
 pub(crate) async fn serve(store: Store, listener: TcpListener, agent: &Arc<Agent>) -> io::Result<()> {
-    let door = agent.door(move |incoming: Incoming<Request, Response>| {
-        let Incoming { request, blob, replier, .. } = incoming;
-        match request {
-            // Without an answer where the disk fails: the process ends.
-            Request::Put(digest) => store.begin_put(digest, blob, move |as_of| {
-                replier.reply(Response::Stored(as_of), Bytes::new());
-            }),
-            Request::Get(digest) => {
-                let store = store.clone();
-                task::spawn(async move {
-                    match store.get(digest).await {
-                        Ok(Some(bytes)) => replier.reply(Response::Found, bytes),
-                        Ok(None) => replier.reply(Response::Missing, Bytes::new()),
-                        Err(_) => replier.reply(Response::Unreadable, Bytes::new()),
-                    }
-                });
+    let door = agent.door(
+        move |incoming: Incoming<Request, Response>| {
+            let Incoming { request, blob, replier, .. } = incoming;
+            match request {
+                // Without an answer where the disk fails: the process ends.
+                Request::Put(digest) => store.begin_put(digest, blob, move |as_of| {
+                    replier.reply(Response::Stored(as_of), Bytes::new());
+                }),
+                Request::Get(digest) => {
+                    let store = store.clone();
+                    task::spawn(async move {
+                        match store.get(digest).await {
+                            Ok(Some(bytes)) => replier.reply(Response::Found, bytes),
+                            Ok(None) => replier.reply(Response::Missing, Bytes::new()),
+                            Err(_) => replier.reply(Response::Unreadable, Bytes::new()),
+                        }
+                    });
+                }
             }
-        }
-    });
+        },
+        |reply| matches!(reply, Response::Unreadable),
+    );
     rpc::listen(listener, door).await
 }
 

@@ -22,6 +22,7 @@ mod service;
 
 pub(crate) use agent::Agent;
 pub(crate) use defect::{Met, Work};
+pub use document::RANGES;
 pub(crate) use service::serve;
 
 use sim::stack::{Setting, SettingKind};
@@ -58,8 +59,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Text,
     },
     Setting {
+        name: "push.settings-invalid",
+        why: "whether these are settings that no validator may let pass: what the law `config` goes by",
+        default: "false",
+        kind: SettingKind::Flag,
+    },
+    Setting {
         name: "push.effect",
-        why: "what the defect does to the request at hand or to the process",
+        why: "what the defect does to the request at hand or to the process; only a worker's answers can be `wrong`",
         default: "refuse",
         kind: SettingKind::Choice(&["refuse", "crash", "hang", "slow", "wrong"]),
     },

@@ -228,8 +228,7 @@ async fn boot(process: Process) {
         return;
     }
     let agent = Agent::start(&process).await;
-    let written = process.deployment.clone();
-    let deployment = match agent.configure(&written) {
+    let deployment = match agent.configure(&process.deployment) {
         Ok(deployment) => deployment,
         Err(error) => {
             sim::node::record(Fact::Note { text: format!("the process cannot be configured: {error}") });
@@ -239,7 +238,7 @@ async fn boot(process: Process) {
     };
     let end = end_of(&process.node.role);
     tokio::select! { biased;
-        () = serve(Process { deployment, ..process }, written, agent.clone()) => {}
+        () = serve(Process { deployment, ..process }, agent.clone()) => {}
         () = async { agent.replaced().await; sleep(end).await } => {}
     }
     if agent.is_replaced() {
@@ -257,7 +256,7 @@ fn end_of(role: &str) -> Duration {
     }
 }
 
-async fn serve(process: Process, written: Arc<Deployment>, agent: Arc<Agent>) {
+async fn serve(process: Process, agent: Arc<Agent>) {
     match process.node.role.as_str() {
         "api" => {
             if let Err(error) = api::serve(process, agent).await {
@@ -269,7 +268,7 @@ async fn serve(process: Process, written: Arc<Deployment>, agent: Arc<Agent>) {
                 tracing::error!(%error, "the load balancer cannot serve");
             }
         }
-        "queue" => queue::serve_configured(process, written, agent).await,
+        "queue" => queue::serve_configured(process, agent).await,
         "worker" => worker::serve(process, agent).await,
         usage::ROLE => usage::serve(process, agent).await,
         billing::ROLE => billing::serve(process, agent).await,

@@ -142,10 +142,13 @@ async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
     task::spawn(collect::run(node.clone(), process.deployment.clone()));
     task::spawn({
         let node = node.clone();
-        let door = agent.door(move |incoming: Incoming<Request, Response>| {
-            // A disk that is slow for one holds up nobody else.
-            task::spawn(answer(node.clone(), incoming));
-        });
+        let door = agent.door(
+            move |incoming: Incoming<Request, Response>| {
+                // A disk that is slow for one holds up nobody else.
+                task::spawn(answer(node.clone(), incoming));
+            },
+            |reply| matches!(reply, Response::Unsure),
+        );
         async move {
             let served = rpc::listen(listener, door);
             if let Err(error) = served.await {

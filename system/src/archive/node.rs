@@ -64,9 +64,12 @@ async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()> {
             let _ = failed.send(error);
         }
     });
-    let door = agent.door(move |incoming| {
-        task::spawn(answer(node.clone(), incoming, failed.clone()));
-    });
+    let door = agent.door(
+        move |incoming| {
+            task::spawn(answer(node.clone(), incoming, failed.clone()));
+        },
+        |reply| matches!(reply, Response::Unsure),
+    );
     let served = rpc::listen(listener, door);
     tokio::select! {
         biased;

@@ -105,15 +105,18 @@ pub(super) async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()>
     let (failed, mut failures) = mpsc::unbounded_channel();
     let lifetime = deployment.duration("auth.address-key-for");
     task::spawn(renew_address_key(identity.clone(), lifetime, failed.clone()));
-    let door = agent.door(move |incoming: Incoming<Request, Response>| match incoming.request {
-        Request::Since { version, follower } => {
-            if let Some(follower) = follower {
-                identity.hear(&follower, version);
+    let door = agent.door(
+        move |incoming: Incoming<Request, Response>| match incoming.request {
+            Request::Since { version, follower } => {
+                if let Some(follower) = follower {
+                    identity.hear(&follower, version);
+                }
+                incoming.replier.reply(since(&identity.log, version), Bytes::new());
             }
-            incoming.replier.reply(since(&identity.log, version), Bytes::new());
-        }
-        _ => drop(task::spawn(answer(identity.clone(), incoming, failed.clone()))),
-    });
+            _ => drop(task::spawn(answer(identity.clone(), incoming, failed.clone()))),
+        },
+        |reply| matches!(reply, Response::NotReady | Response::Full),
+    );
     let served = rpc::listen(listener, door);
     tokio::select! {
         biased;

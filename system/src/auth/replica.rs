@@ -44,10 +44,13 @@ pub(super) async fn run(process: &Process, agent: &Arc<Agent>) -> io::Result<()>
     let leader = process.deployment.of_role(IDENTITY_ROLE).next();
     let leader = leader.map(|leader| Remote::new(&leader.name, PORT, PATIENCE));
     let following = follow(replica.clone(), leader, every, process.node.name.clone());
-    let door = agent.door({
-        let replica = replica.clone();
-        move |Incoming { request, replier, .. }| replier.reply(replica.answer(&request), Bytes::new())
-    });
+    let door = agent.door(
+        {
+            let replica = replica.clone();
+            move |Incoming { request, replier, .. }| replier.reply(replica.answer(&request), Bytes::new())
+        },
+        |reply| matches!(reply, Response::NotReady),
+    );
     let answering = rpc::listen(listener, door);
     let following = task::spawn(following);
     tokio::select! {

@@ -23,6 +23,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a version must let the node live before it is called good.
 const PROBATION: Duration = Duration::from_secs(8);
+/// Over how long nodes that are told at once to start anew do so: not all replicas of a tier are to be away at one moment.
+const SPREAD: Duration = Duration::from_secs(4);
 /// So many requests say how a process does: what was well for hours must not hide what fails now.
 const RECENT_MAX: usize = 20;
 
@@ -33,6 +35,8 @@ pub(crate) struct Agent {
     validation: bool,
     last_known_good: bool,
     incarnation: u32,
+    /// When, of the time that nodes are told to start anew, this one does.
+    spread: Duration,
     /// Has no permits, and is closed once the version that is to run needs a process of its own: that wakes all who wait.
     replaced: Semaphore,
     state: Mutex<State>,
@@ -114,6 +118,7 @@ impl Agent {
             validation: true,
             last_known_good: true,
             incarnation: process.incarnation,
+            spread: sim::node::stream("anew").duration(Duration::ZERO..SPREAD),
             replaced: Semaphore::new(0),
             state: Mutex::new(state),
         }
@@ -138,9 +143,10 @@ impl Agent {
     pub(crate) async fn replaced(&self) {
         // It has no permits: it can only be closed.
         let _ = self.replaced.acquire().await;
+        sleep(self.spread).await;
     }
 
-    /// Whether [`Agent::replaced`] is over.
+    /// Whether the next process is to run another version.
     pub(crate) fn is_replaced(&self) -> bool {
         self.replaced.is_closed()
     }
@@ -224,17 +230,19 @@ impl Agent {
 
     /// Takes up the version that the service says, where it is another and can be run; ends a probation that was passed.
     async fn consider(&self, told: Option<Document>) -> io::Result<()> {
-        if self.is_replaced() {
-            return Ok(());
-        }
         let (running, rejected, passed) = {
             let state = self.state();
             let passed = state.on_probation && state.adopted.elapsed() >= PROBATION;
             (state.document.clone(), state.rejected, passed)
         };
-        if passed {
-            // Over once the disk says so, too: a candidate that stays there speaks against the version at the next start.
-            disk::keep_good(&running).await?;
+        if self.is_replaced() {
+            // Taken back before it was begun: the next process is not to begin it.
+            let back = told.is_some_and(|told| told.version == running.version);
+            return if back { disk::keep_good(&running).await } else { Ok(()) };
+        }
+        // Over once the disk says so, too: a candidate that stays there speaks against the version at the next start. A disk that
+        // fails keeps nobody from hearing of another version.
+        if passed && disk::keep_good(&running).await.is_ok() {
             self.state().on_probation = false;
         }
         let Some(told) = told.filter(|told| told.version != running.version) else { return Ok(()) };
@@ -256,23 +264,31 @@ impl Agent {
         let back = told.version < running.version;
         let anew = self.state().configured && told.settings != running.settings;
         // On disk first: a process that it kills must find out what did.
-        match back {
-            true => disk::keep_good(&told).await?,
-            false => disk::keep_candidate(&told, !anew).await?,
-        }
+        let kept = match back {
+            true => disk::keep_good(&told).await,
+            false => disk::keep_candidate(&told, !anew).await,
+        };
         if anew {
+            kept?;
             sim::sometimes!("a process ends for one with other settings");
             self.replaced.close();
             return Ok(());
         }
+        // Away from what is bad a process goes whatever its disk says.
+        if back || kept.is_ok() {
+            self.run(told, !back);
+        }
+        kept
+    }
+
+    fn run(&self, told: Document, on_probation: bool) {
         {
             let mut state = self.state();
-            (state.document, state.adopted, state.on_probation) = (told, Instant::now(), !back);
+            (state.document, state.adopted, state.on_probation) = (told, Instant::now(), on_probation);
             state.seen = 0;
             state.recent.clear();
         }
         self.say_adopted();
-        Ok(())
     }
 
     fn say_adopted(&self) {
@@ -286,6 +302,11 @@ impl Agent {
 }
 
 impl UnderWay {
+    /// Ends a request that speaks neither for the process nor against it.
+    pub(super) fn forget(mut self) {
+        self.ended = true;
+    }
+
     /// Ends the request; `failed` through no fault of its own or not.
     pub(crate) fn end(mut self, failed: bool) {
         self.ended = true;

@@ -10,6 +10,8 @@ use std::time::Duration;
 const STAGES: [u32; 4] = [1, 10, 50, 100];
 /// A node on probation that says nothing for so long is not well.
 const SILENCE_MAX: Duration = Duration::from_secs(6);
+/// A node that takes so much longer than the soak to take the version up cannot, or will not say why.
+const TAKE_UP_MAX: Duration = Duration::from_secs(30);
 /// A node does badly where it fails this much more of its requests than nodes of the version before, in percent.
 const APART_PERCENT: u64 = 25;
 /// With fewer requests nobody is judged.
@@ -148,6 +150,9 @@ impl Rollout {
         let Heard { report, adopted, .. } = heard?;
         if report.rejected == Some(FIRST + 1) {
             return Some(format!("{node} will not run it"));
+        }
+        if adopted.is_none() && now - self.since >= self.rules.soak + TAKE_UP_MAX {
+            return Some(format!("{node} does not take it up"));
         }
         if adopted.is_some_and(|(_, incarnation)| report.incarnation > incarnation) {
             return Some(format!("{node} was started again"));

@@ -12,7 +12,7 @@ mod shared;
 
 use super::log::{self, Durability, Log, LogError, Snapshot};
 use super::paxos::{Config, Durable, Members, Paxos, Replica as Place};
-use super::protocol::{CLIENTS_PORT, PEERS_PORT};
+use super::protocol::{CLIENTS_PORT, PEERS_PORT, Response};
 use super::state::{Batching, First, Limits, State};
 use crate::blobs::{self, BLOBS_PORT, Blobs, store};
 use crate::config::Agent;
@@ -37,8 +37,7 @@ struct Settings {
     spares: u32,
     replace_after_ns: u64,
     durability: Durability,
-    /// Those that all replicas start with, and those that this one wants when it leads.
-    limits_at_first: Limits,
+    /// Those that it has the state take when it leads.
     limits: Limits,
     lease_ns: u64,
     election_timeout: Duration,
@@ -67,20 +66,19 @@ enum ServeError {
 
 /// Runs one replica of the queue, its blob store included, on the process's node, until the process ends.
 pub async fn serve(process: Process) {
-    let (written, agent) = (process.deployment.clone(), Agent::without_service(&process));
-    serve_configured(process, written, agent).await;
+    let agent = Agent::without_service(&process);
+    serve_configured(process, agent).await;
 }
 
-/// As [`serve`], as a version of the configuration has it; `written` is the deployment without what versions have changed of it,
-/// the same for all replicas.
-pub(crate) async fn serve_configured(process: Process, written: Arc<Deployment>, agent: Arc<Agent>) {
-    if let Err(error) = run(&process, &written, agent).await {
+/// As [`serve`], with an agent that knows the version of its configuration.
+pub(crate) async fn serve_configured(process: Process, agent: Arc<Agent>) {
+    if let Err(error) = run(&process, agent).await {
         sim::node::record(Fact::Note { text: format!("the queue's replica ends: {error}") });
     }
 }
 
-async fn run(process: &Process, written: &Deployment, agent: Arc<Agent>) -> Result<(), ServeError> {
-    let settings = Settings::of(process, written)?;
+async fn run(process: &Process, agent: Arc<Agent>) -> Result<(), ServeError> {
+    let settings = Settings::of(process)?;
     let deployment = &process.deployment;
     // What fails in the background ends the process.
     let (failed, mut failures) = mpsc::unbounded_channel::<ServeError>();
@@ -92,7 +90,7 @@ async fn run(process: &Process, written: &Deployment, agent: Arc<Agent>) -> Resu
         }
         recovered => Some(recovered?),
     };
-    let empty = State::new(settings.limits_at_first);
+    let empty = State::new();
     let state = recovered.as_ref().map_or(&empty, |(_, _, state)| state);
     let needed = state.needed_blobs().collect();
     let (store, writer) = store::Store::open(settings.durability, needed, state.as_of()).await?;
@@ -143,9 +141,9 @@ async fn read_disk(settings: Settings) -> Result<(Log, Durable, State), LogError
     let snapshot = log::load_snapshot(settings.durability).await?;
     let slot = snapshot.as_ref().map_or(0, |snapshot| snapshot.slot);
     let (state, members) = match &snapshot {
-        Some(Snapshot { slot, state }) => read_snapshot(settings.limits_at_first, state)
+        Some(Snapshot { slot, state }) => read_snapshot(state)
             .ok_or_else(|| LogError::Hole(format!("the snapshot of slot {slot} is of another version")))?,
-        None => (State::new(settings.limits_at_first), None),
+        None => (State::new(), None),
     };
     let mut durable = Durable::from_snapshot(slot, members);
     let log = Log::open(settings.durability, &mut durable).await?;
@@ -153,8 +151,8 @@ async fn read_disk(settings: Settings) -> Result<(Log, Durable, State), LogError
 }
 
 /// A snapshot's state, and who votes after it where it says so.
-fn read_snapshot(limits: Limits, bytes: &[u8]) -> Option<(State, Option<Members>)> {
-    let (state, rest) = State::decode(limits, bytes)?;
+fn read_snapshot(bytes: &[u8]) -> Option<(State, Option<Members>)> {
+    let (state, rest) = State::decode(bytes)?;
     let members = (!rest.is_empty()).then(|| postcard::from_bytes(rest).ok());
     match members {
         Some(None) => None,
@@ -226,7 +224,8 @@ async fn take_part(
         let replica = replica.clone();
         async move {
             let take = move |incoming| replica.event(|replica, now| replica.client(now, incoming));
-            Ok(rpc::listen(clients_port, agent.door(take)).await?)
+            Ok(rpc::listen(clients_port, agent.door(take, |reply| matches!(reply, Response::Overloaded)))
+                .await?)
         }
     });
     replica.keep_time().await;
@@ -234,7 +233,7 @@ async fn take_part(
 }
 
 impl Settings {
-    fn of(process: &Process, written: &Deployment) -> Result<Self, ServeError> {
+    fn of(process: &Process) -> Result<Self, ServeError> {
         let deployment = &process.deployment;
         let names: Vec<_> = deployment.of_role("queue").map(|node| node.name.as_str()).collect();
         let me = names.iter().position(|name| *name == process.node.name).ok_or(ServeError::NotAmongUs)?;
@@ -252,7 +251,6 @@ impl Settings {
                 "memory" => Durability::Memory,
                 _ => Durability::Disk,
             },
-            limits_at_first: limits(written),
             limits: limits(deployment),
             lease_ns: nanoseconds("queue.lease"),
             election_timeout: deployment.duration("queue.election-timeout"),

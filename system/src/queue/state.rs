@@ -37,8 +37,8 @@ use serde::{Deserialize, Serialize};
 use sim::history::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What bounds the state. Equal on all replicas: they start with the same, and a leader that is configured otherwise has them all
-/// change at one place in the order.
+/// What bounds the state. Equal on all replicas: it is a part of the state. All start with the defaults here, and a leader that is
+/// configured otherwise has them all change at one place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// More jobs are not taken while so many wait.
@@ -55,6 +55,19 @@ pub struct Limits {
     pub batching: Option<Batching>,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting_max: 10_000,
+            deliveries_max: 5,
+            first: First::Oldest,
+            group_lock: true,
+            retention_ns: 300_000_000_000,
+            batching: None,
+        }
+    }
+}
+
 /// Which of the jobs that wait is handed out first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum First {
@@ -68,9 +81,8 @@ pub enum First {
 const QUARANTINE_RETENTIONS: u64 = 12;
 
 /// All jobs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
-    limits: Limits,
     core: Core,
     keys: BTreeMap<String, u64>,
     /// Jobs that can be handed out at once.
@@ -93,21 +105,19 @@ struct Core {
     jobs: BTreeMap<u64, Job>,
     blobs: Blobs,
     outbox: Outbox,
-    /// Those that a leader had all replicas change to; none where they are still those that all started with.
-    limits: Option<Limits>,
+    limits: Limits,
 }
 
 impl State {
-    /// No jobs. All replicas start with the same `limits`.
-    pub fn new(limits: Limits) -> Self {
-        Self::of(limits, Core::default())
+    /// No jobs.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// The state that [`State::encode`] wrote, and what lies behind it; none where `bytes` are no such thing. `limits` are those
-    /// that all replicas started with.
-    pub fn decode(limits: Limits, bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (core, rest): (Core, _) = postcard::take_from_bytes(bytes).ok()?;
-        Some((Self::of(core.limits.unwrap_or(limits), core), rest))
+    /// The state that [`State::encode`] wrote, and what lies behind it; none where `bytes` are no such thing.
+    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (core, rest) = postcard::take_from_bytes(bytes).ok()?;
+        Some((Self::of(core), rest))
     }
 
     /// The state as bytes, equal for equal states.
@@ -115,17 +125,9 @@ impl State {
         postcard::to_allocvec(&self.core).expect("the state has no types that postcard lacks")
     }
 
-    fn of(limits: Limits, core: Core) -> Self {
-        let mut state = Self {
-            limits,
-            core: Core::default(),
-            keys: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            groups: Groups::default(),
-            due: BTreeSet::new(),
-            attempts: BTreeMap::new(),
-            depth: Depth::default(),
-        };
+    fn of(core: Core) -> Self {
+        let mut state = Self::default();
+        state.core.limits = core.limits;
         for (position, job) in &core.jobs {
             state.keys.insert(job.key.clone(), *position);
             if let Some(group) = job.group.filter(|_| !job.is_over()) {
@@ -180,10 +182,9 @@ impl State {
     /// Other limits hold from here on.
     fn limit(&mut self, limits: Limits) {
         sim::sometimes!("a leader has the queue's limits changed");
-        let mut core = std::mem::take(&mut self.core);
-        core.limits = Some(limits);
+        let core = Core { limits, ..std::mem::take(&mut self.core) };
         // What is kept beside the jobs depends on them: when they are forgotten, whose turn it is.
-        *self = Self::of(limits, core);
+        *self = Self::of(core);
     }
 
     fn enqueue(&mut self, new: NewJob, effects: &mut Vec<Effect>) -> Reply {
@@ -195,7 +196,7 @@ impl State {
             sim::sometimes!(job.ended_by().is_some(), "a job is enqueued that has ended already");
             return if same { Reply::Enqueued { position, duplicate: true } } else { Reply::KeyReused };
         }
-        if self.depth.waiting >= self.limits.waiting_max {
+        if self.depth.waiting >= self.core.limits.waiting_max {
             return Reply::Overloaded;
         }
         if !self.core.blobs.is_kept(&body, self.core.clock_ns) {
@@ -232,7 +233,7 @@ impl State {
         if !matches!(job.stage, Stage::Quarantined { .. }) {
             return Reply::NotSetAside;
         }
-        if self.depth.waiting >= self.limits.waiting_max {
+        if self.depth.waiting >= self.core.limits.waiting_max {
             return Reply::Overloaded;
         }
         sim::sometimes!("a job that was set aside is put back");
@@ -266,7 +267,7 @@ impl State {
                 .collect();
         }
         let expires_ns = self.core.clock_ns.saturating_add(lease_ns);
-        let positions: Vec<_> = match self.limits.first {
+        let positions: Vec<_> = match self.core.limits.first {
             First::Oldest => self.waiting.iter().take(most as usize).copied().collect(),
             First::Newest => self.waiting.iter().rev().take(most as usize).copied().collect(),
         };
@@ -347,7 +348,7 @@ impl State {
         let (id, key, body) = (job.id, job.key.clone(), job.body);
         self.drop_blob(body, effects);
         effects.push(Effect::Finished { id, position: self.core.position, output: digest, key });
-        if let (Some(batching), Some(_)) = (self.limits.batching, digest) {
+        if let (Some(batching), Some(_)) = (self.core.limits.batching, digest) {
             self.core.outbox.add(Line { id, ended_ns, amounts }, ended_ns, batching);
             effects.push(Effect::Used { id, amounts });
         }
@@ -373,7 +374,7 @@ impl State {
             }
         }
         self.core.blobs.forget_drops(self.core.clock_ns);
-        if let Some(batching) = self.limits.batching {
+        if let Some(batching) = self.core.limits.batching {
             self.core.outbox.pass(self.core.clock_ns, batching);
         }
     }
@@ -381,7 +382,7 @@ impl State {
     fn return_or_set_aside(&mut self, position: u64, back: Stage, cause: &str, effects: &mut Vec<Effect>) {
         let job = &self.core.jobs[&position];
         let tries = job.deliveries - job.returned;
-        if tries < self.limits.deliveries_max {
+        if tries < self.core.limits.deliveries_max {
             return self.enter(position, back);
         }
         sim::sometimes!("a job is set aside as poison");

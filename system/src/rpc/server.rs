@@ -10,7 +10,6 @@ use sim::net::{OwnedReadHalf, TcpListener, TcpStream};
 use sim::task;
 use sim::time::{Instant, sleep, sleep_until};
 use std::io;
-use std::marker::PhantomData;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -36,12 +35,25 @@ pub struct Incoming<Q, R> {
 pub struct Replier<R> {
     number: Option<u64>,
     outlet: Outlet,
-    types: PhantomData<fn(R)>,
+    watch: Option<Watch<R>>,
+}
+
+/// Is shown a reply.
+type Watch<R> = Box<dyn FnOnce(&R) + Send + Sync>;
+
+impl<R> Replier<R> {
+    /// Has `watch` be shown the reply; it is dropped unused where there is none.
+    pub(crate) fn watch(&mut self, watch: impl FnOnce(&R) + Send + Sync + 'static) {
+        self.watch = Some(Box::new(watch));
+    }
 }
 
 impl<R: Serialize> Replier<R> {
     /// Sends the reply. One for which there is no room is lost, as if the connection had broken.
     pub fn reply(self, reply: R, blob: Bytes) {
+        if let Some(watch) = self.watch {
+            watch(&reply);
+        }
         let Some(number) = self.number else { return };
         if let Ok(frame) = wire::encode(&Say::Reply { number, reply }, blob) {
             let _ = self.outlet.send(frame);
@@ -127,7 +139,7 @@ where
 
 /// The request of a frame; a ping is answered at once.
 fn incoming<Q, R>(ask: Ask<Q>, blob: Bytes, outlet: &Outlet) -> Result<Option<Incoming<Q, R>>, WireError> {
-    let replier = |number| Replier { number, outlet: outlet.clone(), types: PhantomData };
+    let replier = |number| Replier { number, outlet: outlet.clone(), watch: None };
     Ok(match ask {
         Ask::Ping => {
             let pong = wire::encode(&Say::<()>::Pong, Bytes::new())?;

@@ -4,6 +4,7 @@ use crate::world::{events, fault, plan};
 use sim::fault::{DiskError, Inject};
 use sim::history::{Down, Event, Fact, NodeIndex};
 use std::collections::BTreeSet;
+use system::config::RANGES;
 
 const ROLES: [(&str, u32); 11] = [
     ("balancer", 2),
@@ -77,7 +78,7 @@ fn a_version_with_other_settings_is_taken_up_by_every_node_of_every_tier_and_nob
 #[test]
 fn a_version_that_turns_a_safeguard_off_is_run_by_nobody_who_validates() {
     let adopters = |validation| {
-        let more = [("config.validation", validation)];
+        let more = [("config.validation", validation), ("push.settings-invalid", "true")];
         let events = pushed("queue", "queue.durability=memory", &more);
         nodes_with(&events, |fact| matches!(fact, Fact::Adopt { version: 2 })).len()
     };
@@ -86,8 +87,9 @@ fn a_version_that_turns_a_safeguard_off_is_run_by_nobody_who_validates() {
 }
 
 #[test]
-fn a_version_whose_settings_leave_a_server_no_time_is_taken_back_and_the_server_made_by_the_old_ones_again() {
-    let events = pushed("api", "api.deadline=1ms", &[]);
+fn a_version_whose_settings_leave_a_worker_no_time_is_taken_back_and_the_worker_made_by_the_old_ones_again() {
+    let slow = [("worker.conversion-cost", "6s"), ("rollout.soak", "10s")];
+    let events = pushed("worker", "worker.job-timeout=1s", &slow);
     let told = events.iter().filter_map(|event| match event.fact {
         Fact::Exit { cause: Down::Restart } => Some("restart"),
         Fact::Adopt { version: 1 } => Some("adopt 1"),
@@ -97,6 +99,18 @@ fn a_version_whose_settings_leave_a_server_no_time_is_taken_back_and_the_server_
     });
     let told: Vec<_> = told.collect();
     assert_eq!(told, ["restart", "adopt 2", "condemn", "restart", "adopt 1"]);
+}
+
+#[test]
+fn a_version_by_which_the_queue_turns_most_jobs_away_is_taken_back() {
+    // Ten may wait, and the only worker is slow.
+    let busy = [("worker.conversion-cost", "2s"), ("worker.leases", "1")];
+    let condemned = |changed| {
+        let events = pushed("queue", changed, &busy);
+        events.iter().any(|event| matches!(event.fact, Fact::Condemn { version: 2 }))
+    };
+    assert!(condemned("queue.max-waiting=10"));
+    assert!(!condemned("queue.max-waiting=9000"));
 }
 
 #[test]
@@ -125,4 +139,16 @@ fn what_bounds_the_queue_is_changed_for_all_replicas_by_the_one_that_leads() {
     assert!(all.len() > 3 && all.iter().all(|deliveries| *deliveries == 5), "{all:?}");
     let all = set_aside_after("queue.max-deliveries=2");
     assert_eq!(all.last(), Some(&2), "{all:?}");
+}
+
+#[test]
+fn every_process_lives_with_the_least_and_with_the_most_that_a_version_may_set() {
+    for settings in [RANGES.map(|(name, least, _)| (name, least)), RANGES.map(|(name, _, most)| (name, most))]
+    {
+        let events = events(&plan(1, 20, &ROLES, (4, 8.0), &settings, vec![]));
+        let ended = nodes_with(&events, |fact| matches!(fact, Fact::Exit { .. } | Fact::Panic { .. }));
+        assert_eq!(ended, BTreeSet::new(), "{settings:?}");
+        // And does what it is for: jobs are taken in.
+        assert!(events.iter().any(|event| matches!(event.fact, Fact::Enqueue { .. })));
+    }
 }

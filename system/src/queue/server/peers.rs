@@ -99,16 +99,19 @@ pub(super) async fn listen(
     replica: Shared,
     agent: &Arc<Agent>,
 ) -> io::Result<()> {
-    let door = agent.door(move |incoming: Incoming<PeerFrame, ()>| {
-        let PeerFrame { from, content } = incoming.request;
-        if from >= replicas {
-            return;
-        }
-        replica.event(|replica, now| match content {
-            Content::Paxos(message) => replica.message(now, from, message),
-            Content::Part { slot, part, parts } => replica.part(slot, part, parts, incoming.blob),
-        });
-    });
+    let door = agent.door(
+        move |incoming: Incoming<PeerFrame, ()>| {
+            let PeerFrame { from, content } = incoming.request;
+            if from >= replicas {
+                return;
+            }
+            replica.event(|replica, now| match content {
+                Content::Paxos(message) => replica.message(now, from, message),
+                Content::Part { slot, part, parts } => replica.part(slot, part, parts, incoming.blob),
+            });
+        },
+        |()| false,
+    );
     rpc::listen(listener, door).await
 }
 

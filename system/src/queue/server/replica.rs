@@ -351,7 +351,7 @@ impl Replica {
             self.saving = false;
             sim::sometimes!("a snapshot takes the place of a part of the log");
         } else if snapshot.slot > self.paxos.chosen() {
-            let read = super::read_snapshot(self.settings.limits_at_first, &snapshot.state);
+            let read = super::read_snapshot(&snapshot.state);
             let Some((state, members)) = read else { return };
             sim::sometimes!("a peer's snapshot takes the place of the state");
             self.state = state;

@@ -16,7 +16,7 @@ impl State {
 
     /// What bounds the state now.
     pub fn limits(&self) -> Limits {
-        self.limits
+        self.core.limits
     }
 
     /// The job of `key`.
@@ -41,7 +41,7 @@ impl State {
 
     /// When, in the state's time, something ends by itself; none where nothing does.
     pub fn next_due_ns(&self) -> Option<u64> {
-        let seals_ns = self.limits.batching.and_then(|batching| self.core.outbox.due_ns(batching));
+        let seals_ns = self.core.limits.batching.and_then(|batching| self.core.outbox.due_ns(batching));
         self.due.first().map(|(at_ns, _)| *at_ns).into_iter().chain(seals_ns).min()
     }
 
@@ -57,7 +57,7 @@ impl State {
 
     /// When a stage ends by itself.
     fn due_ns(&self, stage: &Stage) -> Option<u64> {
-        let retention_ns = self.limits.retention_ns;
+        let retention_ns = self.core.limits.retention_ns;
         // Forgetting is not urgent: many are forgotten together, so that an idle queue need not pass on every moment.
         let step_ns = retention_ns / 64 + 1;
         let forget_ns = |at_ns: u64| at_ns.div_ceil(step_ns).saturating_mul(step_ns);
@@ -84,7 +84,7 @@ impl State {
 
     /// Whether a job waits for no other of its group.
     fn has_its_turn(&self, position: u64, group: Option<u32>) -> bool {
-        !self.limits.group_lock || group.is_none_or(|group| self.groups.is_first(group, position))
+        !self.core.limits.group_lock || group.is_none_or(|group| self.groups.is_first(group, position))
     }
 
     /// The job at `position`, of `group`, is in `stage` now.

@@ -19,6 +19,13 @@ fn limits(newest_first: bool, group_lock: bool, waiting_max: u64, deliveries_max
     Limits { first, group_lock, waiting_max, deliveries_max, ..LIMITS }
 }
 
+/// A state without jobs that a leader gave these limits.
+fn bounded(limits: Limits) -> State {
+    let mut state = State::new();
+    state.apply(Entry { elapsed_ns: 0, commands: vec![Command::Limit(limits)] }, &mut Vec::new());
+    state
+}
+
 /// When what ended at `ended_ns` is forgotten: after so many retentions, and then at the next full sixty-fourth.
 fn forgotten_ns(ended_ns: u64, retentions: u64) -> u64 {
     let step_ns = 1_000 / 64 + 1;
@@ -180,7 +187,6 @@ fn doing() -> impl Strategy<Value = Do> {
 
 /// State and model side by side, and what the effects said.
 struct Pair {
-    limits_at_first: Limits,
     state: State,
     model: Model,
     held: BTreeSet<Digest>,
@@ -279,7 +285,7 @@ impl Pair {
             }
             Do::Snapshot => {
                 let bytes = self.state.encode();
-                let (state, rest) = State::decode(self.limits_at_first, &bytes).expect("it was encoded");
+                let (state, rest) = State::decode(&bytes).expect("it was encoded");
                 assert!(rest.is_empty());
                 self.state = state;
                 assert_eq!(self.state.encode(), bytes);
@@ -387,11 +393,10 @@ proptest! {
         group_lock: bool,
         steps in proptest::collection::vec(doing(), 1..120),
     ) {
-        let limits_at_first = limits(newest_first, group_lock, 6, 3);
-        let state = State::new(limits_at_first);
+        let state = bounded(limits(newest_first, group_lock, 6, 3));
         let model = Model { newest_first, group_lock, waiting_max: 6, deliveries_max: 3, ..Model::default() };
         let mut pair =
-            Pair { limits_at_first, state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
+            Pair { state, model, held: BTreeSet::new(), ended: Vec::new(), used: Vec::new() };
         steps.into_iter().for_each(|step| pair.step(step));
         // All uses are on their way in batches, in order, once the last has waited long enough.
         pair.apply(BATCHING.wait_ns, None);
@@ -405,12 +410,12 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_are_no_state_or_one_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-        let _ = State::decode(LIMITS, &bytes);
+        let _ = State::decode(&bytes);
     }
 }
 
 fn state_with_one_job() -> State {
-    let mut state = State::new(LIMITS);
+    let mut state = bounded(LIMITS);
     let body = BlobRef { digest: Digest::of(b"body"), as_of: state.as_of() };
     let (id, key, request) = (Id::new(1, 1), "1.1".to_owned(), "w=320".to_owned());
     let commands = vec![Command::Enqueue(NewJob { id, key, group: None, request, body })];
@@ -436,7 +441,7 @@ fn poison_is_set_aside_after_its_last_delivery_and_says_why() {
     }
     let reason = "delivered 3 times without a result; at last the lease of worker-1 expired".to_owned();
     let (id, key) = (Id::new(1, 1), "1.1".to_owned());
-    assert_eq!(effects, [Effect::Quarantined { id, position: 7, reason, key }]);
+    assert_eq!(effects, [Effect::Quarantined { id, position: 8, reason, key }]);
     assert_eq!(lease(&mut state, 4), []);
 }
 
@@ -450,7 +455,7 @@ fn a_body_that_was_dropped_after_it_was_stored_is_asked_for_again() {
     let finish = Command::Finish { key: "1.1".to_owned(), token, result, amounts: Amounts::default() };
     let mut effects = Vec::new();
     state.apply(Entry { elapsed_ns: 0, commands: vec![finish] }, &mut effects);
-    assert!(effects.contains(&Effect::Drop { digest: stored.digest, position: 3 }));
+    assert!(effects.contains(&Effect::Drop { digest: stored.digest, position: 4 }));
     let (id, key, request) = (Id::new(1, 2), "1.2", "w=320");
     let enqueue = |body| {
         let (key, request) = (key.to_owned(), request.to_owned());
@@ -461,12 +466,12 @@ fn a_body_that_was_dropped_after_it_was_stored_is_asked_for_again() {
     let again = BlobRef { as_of: state.as_of(), ..stored };
     let commands = vec![enqueue(again)];
     let replies = state.apply(Entry { elapsed_ns: 0, commands }, &mut effects);
-    assert_eq!(replies, [Reply::Enqueued { position: 5, duplicate: false }]);
+    assert_eq!(replies, [Reply::Enqueued { position: 6, duplicate: false }]);
 }
 
 #[test]
 fn a_body_that_nobody_claimed_in_time_is_asked_for_again() {
-    let mut state = State::new(LIMITS);
+    let mut state = bounded(LIMITS);
     let body = BlobRef { digest: Digest::of(b"body"), as_of: state.as_of() };
     let (id, key, request) = (Id::new(1, 1), "1.1".to_owned(), "w=320".to_owned());
     let commands = vec![Command::Enqueue(NewJob { id, key, group: None, request, body })];
