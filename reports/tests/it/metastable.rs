@@ -124,9 +124,12 @@ fn above_half_the_capacity_the_stack_never_recovers_by_itself() {
 #[test]
 fn each_safeguard_alone_saves_a_load_that_does_not_recover_without_it() {
     // Without retries: (λT − μτ)/(μ − λ), less the second for which the last of the backlog may still wait.
-    let known_s = (180.0 * 10.0 - 300.0) / (300.0 - 180.0);
+    let known_s = |stall_s: f64| (180.0 * stall_s - 300.0) / (300.0 - 180.0);
+    // A worker that was still finds its connection gone, and waits for up to a second, by chance, before it asks for work again.
+    let known_s = known_s(10.0)..known_s(11.0);
     let measured_s = run(&plan(a_third_of(180.0), &[("balancer.attempts", "1")], 20)).recovered_s.unwrap();
-    assert!((measured_s / known_s - 1.0).abs() < 0.1, "{measured_s} s, and {known_s} s is known");
+    let near = known_s.start * 0.95..known_s.end * 1.05;
+    assert!(near.contains(&measured_s), "{measured_s} s, and {known_s:?} s are known");
     // A queue that is worth less than the timeout: two seconds.
     let short = (SHORT_QUEUE / 3).to_string();
     let measured_s = run(&plan(a_third_of(180.0), &[("queue.max-waiting", &short)], 10)).recovered_s.unwrap();
