@@ -38,6 +38,8 @@ pub const PORT: u16 = 76;
 
 /// Silence of a node for longer than this is taken for its death.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Names of one answer at the most. Receipts stay for ever: with all names at once a frame would be too long one day.
+const NAMES_MOST: u32 = 10_000;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -59,8 +61,8 @@ enum Request {
     Put { name: String },
     /// Give them.
     Get { name: String },
-    /// Which objects are there?
-    Names,
+    /// Which objects are there, of those whose names come after this one? The first ones, in order.
+    Names { after: String, most: u32 },
     /// Read this object from the disk and say, for whoever reads the history, what is there.
     Tell { name: String },
 }
@@ -165,29 +167,44 @@ impl Archive {
     /// # Errors
     /// Where too few nodes answer.
     pub async fn names(&self) -> Result<BTreeSet<String>, ArchiveError> {
-        Ok(self.holders().await?.into_keys().collect())
+        Ok(self.holders("", NAMES_MOST).await?.into_keys().collect())
     }
 
-    /// The names of the objects that a majority keeps, as far as nodes answer. What fewer have may have been refused to whoever put it, and be
-    /// lost with one disk.
+    /// The names after `after` of the objects that a majority keeps, as far as nodes answer. What fewer have may have been refused to whoever
+    /// put it, and be lost with one disk.
     ///
     /// # Errors
     /// Where too few nodes answer.
-    pub async fn kept(&self) -> Result<BTreeSet<String>, ArchiveError> {
-        let holders = self.holders().await?.into_iter();
+    pub async fn kept(&self, after: &str) -> Result<BTreeSet<String>, ArchiveError> {
+        let holders = self.holders(after, NAMES_MOST).await?.into_iter();
         Ok(holders.filter(|(_, count)| self.is_majority(*count)).map(|(name, _)| name).collect())
     }
 
-    /// How many nodes say that they have an object or its receipt, by its name.
-    async fn holders(&self) -> Result<BTreeMap<String, usize>, ArchiveError> {
-        let (mut holders, mut known_by) = (BTreeMap::new(), 0);
-        for (response, _) in self.answers(&Request::Names, &Bytes::new()).await {
-            if let Response::Names { names, sure } = response {
-                names.into_iter().for_each(|name| *holders.entry(name).or_default() += 1);
-                known_by += usize::from(sure);
+    /// How many nodes say that they have an object or its receipt, by its name, of those after `after`; they are asked for so many at a time.
+    async fn holders(&self, after: &str, most: u32) -> Result<BTreeMap<String, usize>, ArchiveError> {
+        let (mut holders, mut after) = (BTreeMap::new(), after.to_owned());
+        loop {
+            let (mut pages, mut known_by) = (Vec::new(), 0);
+            for (response, _) in self.answers(&Request::Names { after, most }, &Bytes::new()).await {
+                if let Response::Names { names, sure } = response {
+                    pages.push(names);
+                    known_by += usize::from(sure);
+                }
+            }
+            if !self.is_majority(known_by) {
+                return Err(ArchiveError::Unavailable);
+            }
+            // Not every node has the same: of what is behind the end of some page, not all nodes have told yet.
+            let end = pages.iter().filter_map(|names| end_of(names, most)).min().map(str::to_owned);
+            let told = |name: &String| end.as_ref().is_none_or(|end| name <= end);
+            for name in pages.into_iter().flatten().filter(told) {
+                *holders.entry(name).or_default() += 1;
+            }
+            match end {
+                Some(end) => after = end,
+                None => return Ok(holders),
             }
         }
-        if self.is_majority(known_by) { Ok(holders) } else { Err(ArchiveError::Unavailable) }
     }
 
     /// Whether so many nodes are more than half of them.
@@ -208,6 +225,11 @@ impl Archive {
         }
         answers
     }
+}
+
+/// The last name of an answer, where there may be more names after it.
+fn end_of(names: &[String], most: u32) -> Option<&str> {
+    names.last().filter(|_| names.len() >= most as usize).map(String::as_str)
 }
 
 /// Has every node say what it has of every object; false where one does not answer, or lacks one and its receipt.
@@ -245,7 +267,7 @@ mod message_tests {
             for message in [
                 Request::Put { name: "bill-7".to_owned() },
                 Request::Get { name: String::new() },
-                Request::Names,
+                Request::Names { after: "bill-7".to_owned(), most: NAMES_MOST },
             ] {
                 is_never_misread(&message, place);
             }

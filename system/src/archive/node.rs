@@ -2,7 +2,7 @@
 
 use super::age::Ages;
 use super::file::{Entry, Hash, State};
-use super::{PATIENCE, PORT, ROLE, Request, Response};
+use super::{NAMES_MOST, PATIENCE, PORT, ROLE, Request, Response, end_of};
 use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use sim::time::{Instant, sleep, timeout};
 use sim::{fs, task};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -87,10 +88,7 @@ async fn answer(
     let answered = match request {
         Request::Put { name } => node.put(&name, &blob, 0).await.map(|response| (response, Bytes::new())),
         Request::Get { name } => node.get(&name).await,
-        Request::Names => {
-            let names = node.objects.lock().await.keys().cloned().collect();
-            Ok((Response::Names { names, sure: node.sure.load(Ordering::Relaxed) }, Bytes::new()))
-        }
+        Request::Names { after, most } => Ok((node.names(after, most).await, Bytes::new())),
         Request::Tell { name } => node.tell(&name).await.map(|response| (response, Bytes::new())),
     };
     match answered {
@@ -228,6 +226,16 @@ impl Node {
         Ok((if sure { Response::Missing } else { Response::Unsure }, Bytes::new()))
     }
 
+    /// The first names after `after`, so many at the most.
+    async fn names(&self, after: String, most: u32) -> Response {
+        let objects = self.objects.lock().await;
+        let names = objects.range((Bound::Excluded(after), Bound::Unbounded)).map(|(name, _)| name.clone());
+        Response::Names {
+            names: names.take(most as usize).collect(),
+            sure: self.sure.load(Ordering::Relaxed),
+        }
+    }
+
     /// Says, for whoever reads the history, what is there of an object.
     async fn tell(&self, name: &str) -> io::Result<Response> {
         let (response, content) = self.get(name).await?;
@@ -258,7 +266,7 @@ async fn mend_once(node: &Node, others: &[Other]) -> io::Result<()> {
     let (mut seen, damages) = (0, node.damages.load(Ordering::Relaxed));
     let mut receipts = BTreeMap::new();
     for other in others {
-        seen += usize::from(level(node, other, &mut receipts).await?);
+        seen += usize::from(level(node, other, &mut receipts, NAMES_MOST).await?);
     }
     // Only where none of them gave the object itself.
     node.take(receipts).await?;
@@ -270,25 +278,59 @@ async fn mend_once(node: &Node, others: &[Other]) -> io::Result<()> {
     node.discard().await
 }
 
-/// Fetches what `other` has and this node does not, receipts into `receipts`; false where it was not to be had.
-async fn level(node: &Node, other: &Other, receipts: &mut BTreeMap<String, Hash>) -> io::Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
-    let ask = async |request| {
-        let call = other.call(request, Bytes::new(), deadline);
-        timeout(PATIENCE, call).await.ok()?.ok()
-    };
-    let Some((Response::Names { names, .. }, _)) = ask(Request::Names).await else { return Ok(false) };
+/// Fetches what `other` has and this node does not, receipts into `receipts`; false where it was not to be had. It is asked for so
+/// many names at a time.
+async fn level(
+    node: &Node,
+    other: &Other,
+    receipts: &mut BTreeMap<String, Hash>,
+    most: u32,
+) -> io::Result<bool> {
+    let (mut whole, mut after) = (true, String::new());
+    loop {
+        let Some(names) = names_of(other, after, most).await else { return Ok(false) };
+        let end = end_of(&names, most).map(str::to_owned);
+        whole &= fetch(node, other, names, receipts).await?;
+        match end {
+            Some(end) => after = end,
+            None => return Ok(whole),
+        }
+    }
+}
+
+/// The first names of what `other` has after `after`.
+async fn names_of(other: &Other, after: String, most: u32) -> Option<Vec<String>> {
+    match ask(other, Request::Names { after, most }).await? {
+        (Response::Names { names, .. }, _) => Some(names),
+        _ => None,
+    }
+}
+
+async fn ask(other: &Other, request: Request) -> Option<(Response, Bytes)> {
+    let call = other.call(request, Bytes::new(), Instant::now() + PATIENCE);
+    timeout(PATIENCE, call).await.ok()?.ok()
+}
+
+/// Fetches those of these objects that this node does not have; false where some were not to be had.
+async fn fetch(
+    node: &Node,
+    other: &Other,
+    names: Vec<String>,
+    receipts: &mut BTreeMap<String, Hash>,
+) -> io::Result<bool> {
     let mut whole = true;
     for name in names {
         if node.objects.lock().await.contains_key(&name) {
             continue;
         }
-        match ask(Request::Get { name: name.clone() }).await {
+        match ask(other, Request::Get { name: name.clone() }).await {
             Some((Response::Found { age_ns }, content)) => {
                 node.put(&name, &content, age_ns).await?;
             }
             Some((Response::Discarded { hash }, _)) => drop(receipts.insert(name, hash)),
-            _ => whole = false,
+            Some(_) => whole = false,
+            // It is gone, or too slow: the rest would only be waited for.
+            None => return Ok(false),
         }
     }
     Ok(whole)

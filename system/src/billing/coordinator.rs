@@ -110,13 +110,17 @@ pub(super) async fn run(node: Arc<Node>) {
             last_read = Instant::now();
             node.read_back(last, |_| ()).await;
         }
-        let Ok(names) = node.archive.kept().await else { continue };
+        // What is before the last known bill is known, or discarded; receipts stay, and would be ever more to ask for.
+        let known = next.map_or(0, |next| next.period);
+        let from = unheard.as_ref().map_or(known, |bill| bill.period.min(known)).saturating_sub(1);
+        let before = from.checked_sub(1).map(object_of).unwrap_or_default();
+        let Ok(names) = node.archive.kept(&before).await else { continue };
         // Too few nodes said in time that they keep it, or what it holds, and they do: nobody has noted that.
         if let Some(bill) = unheard.take_if(|bill| names.contains(&object_of(bill.period))) {
             unheard = node.archive(bill).await;
         }
-        let period =
-            names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max().unwrap_or(0);
+        let period = names.iter().filter_map(|name| period_of(name)).map(|period| period + 1).max();
+        let period = period.unwrap_or_default().max(known);
         let to_bill = match next.filter(|next| next.period == period) {
             Some(next) => next,
             None => {

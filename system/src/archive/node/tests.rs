@@ -1,6 +1,9 @@
 use super::*;
 use crate::ImageStack;
+use crate::archive::Archive;
+use proptest::prelude::*;
 use sim::stack::Deployment;
+use std::collections::BTreeSet;
 use std::future::Future;
 
 const CONTENT: Bytes = Bytes::from_static(b"what is owed");
@@ -88,11 +91,11 @@ fn a_receipt_is_taken_where_the_object_is_not_to_be_had() {
     sim::world::alone(1, async {
         let node = start(10).await;
         let receipt = other(1, async |request| match request {
-            Request::Names => names(&["bill-0", "bill-1"]),
+            Request::Names { .. } => names(&["bill-0", "bill-1"]),
             _ => (Response::Discarded { hash: *blake3::hash(&CONTENT).as_bytes() }, Bytes::new()),
         });
         let object = other(2, async |request| match request {
-            Request::Names => names(&["bill-1"]),
+            Request::Names { .. } => names(&["bill-1"]),
             _ => (Response::Found { age_ns: 1 }, CONTENT),
         });
         mend_once(&node, &[receipt.await, object.await]).await.unwrap();
@@ -108,7 +111,7 @@ fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
         let node = Arc::new(start(10).await);
         node.put("bill-0", &CONTENT, 0).await.unwrap();
         let whole = other(1, async |request| match request {
-            Request::Names => names(&["bill-0"]),
+            Request::Names { .. } => names(&["bill-0"]),
             _ => (Response::Found { age_ns: 0 }, CONTENT),
         });
         // It has nothing; while it is asked, somebody finds that this node's copy has rotted, which the first was asked about before.
@@ -129,5 +132,61 @@ fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
         mend_once(&node, &others).await.unwrap();
         assert!(node.sure.load(Ordering::Relaxed));
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Found { .. }, _)));
+    });
+}
+
+/// Another node, at a port of this one, that has objects of these names.
+async fn other_with(port: u16, names: &BTreeSet<String>) -> Other {
+    let entry = Entry { hash: *blake3::hash(&CONTENT).as_bytes(), state: State::Discarded };
+    let mut node = start(10).await;
+    node.objects = names.iter().map(|name| (name.clone(), entry)).collect::<BTreeMap<_, _>>().into();
+    node.sure = AtomicBool::new(true);
+    let node = Arc::new(node);
+    let answer = move |request| {
+        let node = node.clone();
+        async move {
+            match request {
+                Request::Names { after, most } => (node.names(after, most).await, Bytes::new()),
+                _ => (Response::Found { age_ns: 0 }, CONTENT),
+            }
+        }
+    };
+    other(port, answer).await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn names_are_the_same_however_few_come_at_a_time(
+        nodes in prop::collection::vec(prop::collection::btree_set("[a-c]{1,2}", 0..10), 3),
+        after in "[a-c]{0,2}",
+        most in 1_u32..5,
+    ) {
+        let mut expected = BTreeMap::new();
+        for name in nodes.iter().flatten().filter(|name| **name > after) {
+            *expected.entry(name.clone()).or_insert(0) += 1;
+        }
+        let holders = sim::world::alone(1, async move {
+            let mut remotes = Vec::new();
+            for (port, names) in (1..).zip(&nodes) {
+                remotes.push(other_with(port, names).await);
+            }
+            Archive { remotes }.holders(&after, most).await
+        });
+        prop_assert_eq!(holders, Ok(expected));
+    }
+}
+
+#[test]
+fn a_node_fetches_all_that_another_has_however_few_names_come_at_a_time() {
+    sim::world::alone(1, async {
+        for (port, most) in [(1, 1), (2, 2), (3, 5), (4, 9)] {
+            let names = (0..5).map(|number| format!("bill-{most}-{number}")).collect();
+            let (node, other) = (start(10).await, other_with(port, &names).await);
+            assert!(level(&node, &other, &mut BTreeMap::new(), most).await.unwrap());
+            let has = node.objects.lock().await.keys().filter(|name| names.contains(*name)).count();
+            assert_eq!(has, names.len());
+        }
     });
 }
