@@ -5,14 +5,16 @@
 //! /archive.running    the BLAKE3 hash of what follows; how long the node has been running, nanoseconds, u64 little-endian
 //! /archive.whole      empty: the node has been sure of having everything
 //! ```
-//! An entry (postcard) is the hash of the content, and either when the object came or that it was discarded.
+//! An entry (postcard) is the hash of the content, a note of whoever put it there, and either when the object came or that it
+//! was discarded.
 //!
 //! An object is written beside its place, synced, and then given its name. Another content under a name that is taken is
 //! refused. What is damaged or missing on one node is fetched from the others; a node that may have lost something does
 //! not count among those that know what there is until it has seen what the others have.
 //!
 //! Past `archive.retention` each node discards the content by itself, and a receipt takes the place of its file. It counts
-//! as the object wherever names are asked for, and so what was put away once is not put away again. Age is what a node
+//! as the object wherever names are asked for, and so what was put away once is not put away again. The note, a number, stays
+//! in the receipt: what its owner still has to know of the object when nobody has the content any more. Age is what a node
 //! counts on its own monotonic clock, from when the object came; who fetches it from another takes over the age that it has
 //! there, so that nodes which lose their disks in turn do not keep one another's objects for ever.
 
@@ -57,8 +59,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Request {
-    /// Keep the bytes beside this.
-    Put { name: String },
+    /// Keep the bytes beside this, and a note.
+    Put { name: String, note: u64 },
     /// Give them.
     Get { name: String },
     /// Which objects are there, of those whose names come after this one? The first ones, in order.
@@ -72,13 +74,15 @@ enum Response {
     Stored,
     /// The name has another content.
     Taken,
-    /// The bytes are beside this; how old they are.
+    /// The bytes are beside this; how old they are, and the note.
     Found {
         age_ns: u64,
+        note: u64,
     },
-    /// It was here until its retention was over; the hash of its content.
+    /// It was here until its retention was over; the hash of its content, and the note.
     Discarded {
         hash: file::Hash,
+        note: u64,
     },
     Missing,
     /// It is not here, and may have been.
@@ -100,8 +104,13 @@ pub enum ArchiveError {
     #[error("`{0}` was archived before, with another content")]
     Taken(String),
     /// The object was there, and its retention is over.
-    #[error("`{0}` was discarded when its retention was over")]
-    Discarded(String),
+    #[error("`{name}` was discarded when its retention was over")]
+    Discarded {
+        /// Its name.
+        name: String,
+        /// The note that it was put there with.
+        note: u64,
+    },
 }
 
 /// A way to the archive.
@@ -116,12 +125,12 @@ impl Archive {
         Self { remotes: nodes.map(|node| Remote::new(&node.name, PORT, PATIENCE)).collect() }
     }
 
-    /// Keeps an object on a majority, durably. The same again is no error.
+    /// Keeps an object on a majority, durably, and a note for longer than that. The same again is no error.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub async fn put(&self, name: &str, content: &Bytes) -> Result<(), ArchiveError> {
-        let put = Request::Put { name: name.to_owned() };
+    pub async fn put(&self, name: &str, note: u64, content: &Bytes) -> Result<(), ArchiveError> {
+        let put = Request::Put { name: name.to_owned(), note };
         let mut stored = 0;
         for (response, _) in self.answers(&put, content).await {
             match response {
@@ -147,19 +156,22 @@ impl Archive {
         let answers = self.answers(&Request::Get { name: name.to_owned() }, &Bytes::new()).await;
         let missing = answers.iter().filter(|(response, _)| *response == Response::Missing).count();
         // One receipt tells: there is none before the time.
-        let discarded = answers.iter().any(|(response, _)| matches!(response, Response::Discarded { .. }));
+        let discarded = answers.iter().find_map(|(response, _)| match response {
+            Response::Discarded { note, .. } => Some(*note),
+            _ => None,
+        });
         let found = answers.into_iter().find(|(response, _)| matches!(response, Response::Found { .. }));
         let found = match found {
             Some((_, content)) => Some(content),
-            None if discarded || self.is_majority(missing) => None,
+            None if discarded.is_some() || self.is_majority(missing) => None,
             None => return Err(ArchiveError::Unavailable),
         };
         let content = found.iter().map(|content| Digest::of(content)).collect();
         sim::node::record(Fact::Restore { object: name.to_owned(), question, content });
-        if discarded && found.is_none() {
-            return Err(ArchiveError::Discarded(name.to_owned()));
+        match discarded {
+            Some(note) if found.is_none() => Err(ArchiveError::Discarded { name: name.to_owned(), note }),
+            _ => Ok(found),
         }
-        Ok(found)
     }
 
     /// The names of all objects that any node has, where a majority can tell of all.
@@ -265,7 +277,7 @@ mod message_tests {
             bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..80),
         ) {
             for message in [
-                Request::Put { name: "bill-7".to_owned() },
+                Request::Put { name: "bill-7".to_owned(), note: 300 },
                 Request::Get { name: String::new() },
                 Request::Names { after: "bill-7".to_owned(), most: NAMES_MOST },
             ] {
@@ -273,8 +285,8 @@ mod message_tests {
             }
             are_no_reason_to_panic::<Request>(&bytes);
             for message in [
-                Response::Found { age_ns: u64::MAX },
-                Response::Discarded { hash: [7; 32] },
+                Response::Found { age_ns: u64::MAX, note: 0 },
+                Response::Discarded { hash: [7; 32], note: 300 },
                 Response::Names { names: vec!["bill-7".to_owned(), "bill-8".to_owned()], sure: true },
             ] {
                 is_never_misread(&message, place);

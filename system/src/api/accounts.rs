@@ -91,7 +91,7 @@ impl From<UsageError> for ApiError {
 impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
         let (status, code) = match error {
-            ArchiveError::Discarded(_) => (StatusCode::GONE, "gone"),
+            ArchiveError::Discarded { .. } => (StatusCode::GONE, "gone"),
             ArchiveError::Unavailable | ArchiveError::Taken(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }

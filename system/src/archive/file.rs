@@ -15,6 +15,8 @@ const ENTRY_BYTES: usize = 80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) hash: Hash,
+    /// What whoever put it there wants to be kept beside it, and for longer.
+    pub(super) note: u64,
     pub(super) state: State,
 }
 
@@ -89,11 +91,12 @@ mod tests {
         #[test]
         fn an_object_or_its_receipt_is_read_as_it_was_written_or_not_at_all(
             content: Vec<u8>,
+            note: u64,
             state in states(),
             place: prop::sample::Index,
         ) {
             let hash = *blake3::hash(&content).as_bytes();
-            let entry = Entry { hash, state };
+            let entry = Entry { hash, note, state };
             let content = if state == State::Discarded { Bytes::new() } else { content.into() };
             let file = entry.seal(&content);
             prop_assert_eq!(Entry::unseal(&file), Some((entry, content.clone())));

@@ -1,7 +1,7 @@
 //! A node of the archive: its files, and what it fetches from the others.
 
 use super::age::Ages;
-use super::file::{Entry, Hash, State};
+use super::file::{Entry, State};
 use super::{NAMES_MOST, PATIENCE, PORT, ROLE, Request, Response, end_of};
 use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
@@ -86,7 +86,9 @@ async fn answer(
 ) {
     let Incoming { request, blob, replier, .. } = incoming;
     let answered = match request {
-        Request::Put { name } => node.put(&name, &blob, 0).await.map(|response| (response, Bytes::new())),
+        Request::Put { name, note } => {
+            node.put(&name, note, &blob, 0).await.map(|response| (response, Bytes::new()))
+        }
         Request::Get { name } => node.get(&name).await,
         Request::Names { after, most } => Ok((node.names(after, most).await, Bytes::new())),
         Request::Tell { name } => node.tell(&name).await.map(|response| (response, Bytes::new())),
@@ -136,7 +138,7 @@ impl Node {
     }
 
     /// Keeps an object that is so old.
-    async fn put(&self, name: &str, content: &Bytes, age_ns: u64) -> io::Result<Response> {
+    async fn put(&self, name: &str, note: u64, content: &Bytes, age_ns: u64) -> io::Result<Response> {
         if !is_name(name) {
             return Ok(Response::Missing);
         }
@@ -148,7 +150,7 @@ impl Node {
             // Said again, as at the start; a receipt is as good, and does not bring the content back.
             Some(there) => self.say(name, there),
             None => {
-                let entry = Entry { hash, state: State::Kept(self.ages.came(age_ns)) };
+                let entry = Entry { hash, note, state: State::Kept(self.ages.came(age_ns)) };
                 self.write(&mut objects, name, entry, content).await?;
             }
         }
@@ -188,11 +190,10 @@ impl Node {
     }
 
     /// Takes over receipts of others, of what it lacks.
-    async fn take(&self, receipts: BTreeMap<String, Hash>) -> io::Result<()> {
-        for (name, hash) in receipts {
+    async fn take(&self, receipts: BTreeMap<String, Entry>) -> io::Result<()> {
+        for (name, receipt) in receipts {
             let mut objects = self.objects.lock().await;
             if is_name(&name) && !objects.contains_key(&name) {
-                let receipt = Entry { hash, state: State::Discarded };
                 self.write(&mut objects, &name, receipt, &[]).await?;
             }
         }
@@ -212,8 +213,8 @@ impl Node {
         if let Some(entry) = objects.get(name) {
             if let Some((_, content)) = read(name).await? {
                 let response = match entry.state {
-                    State::Kept(came) => Response::Found { age_ns: self.ages.age_ns(came) },
-                    State::Discarded => Response::Discarded { hash: entry.hash },
+                    State::Kept(came) => Response::Found { age_ns: self.ages.age_ns(came), note: entry.note },
+                    State::Discarded => Response::Discarded { hash: entry.hash, note: entry.note },
                 };
                 return Ok((response, content));
             }
@@ -283,7 +284,7 @@ async fn mend_once(node: &Node, others: &[Other]) -> io::Result<()> {
 async fn level(
     node: &Node,
     other: &Other,
-    receipts: &mut BTreeMap<String, Hash>,
+    receipts: &mut BTreeMap<String, Entry>,
     most: u32,
 ) -> io::Result<bool> {
     let (mut whole, mut after) = (true, String::new());
@@ -316,7 +317,7 @@ async fn fetch(
     node: &Node,
     other: &Other,
     names: Vec<String>,
-    receipts: &mut BTreeMap<String, Hash>,
+    receipts: &mut BTreeMap<String, Entry>,
 ) -> io::Result<bool> {
     let mut whole = true;
     for name in names {
@@ -324,10 +325,12 @@ async fn fetch(
             continue;
         }
         match ask(other, Request::Get { name: name.clone() }).await {
-            Some((Response::Found { age_ns }, content)) => {
-                node.put(&name, &content, age_ns).await?;
+            Some((Response::Found { age_ns, note }, content)) => {
+                node.put(&name, note, &content, age_ns).await?;
             }
-            Some((Response::Discarded { hash }, _)) => drop(receipts.insert(name, hash)),
+            Some((Response::Discarded { hash, note }, _)) => {
+                receipts.insert(name, Entry { hash, note, state: State::Discarded });
+            }
             Some(_) => whole = false,
             // It is gone, or too slow: the rest would only be waited for.
             None => return Ok(false),

@@ -47,7 +47,7 @@ pub(crate) async fn read_bills(deployment: &Arc<Deployment>, last_ended_ns: u64)
     for period in periods {
         match read(&archive, period, Part::record).await {
             // What a bill holds is noted when it is made.
-            Ok(()) | Err(ReadError::Archive(ArchiveError::Discarded(_))) => {}
+            Ok(()) | Err(ReadError::Archive(ArchiveError::Discarded { .. })) => {}
             Err(_) => return false,
         }
     }
@@ -71,7 +71,7 @@ async fn read(archive: &Archive, period: u64, see: impl Fn(&Part)) -> Result<(),
     let bill: Bill = read_object(archive, object_of(period)).await?;
     for part in bill.parts {
         match read_object(archive, part).await {
-            Err(ReadError::Archive(ArchiveError::Discarded(_))) => {}
+            Err(ReadError::Archive(ArchiveError::Discarded { .. })) => {}
             part => see(&part?),
         }
     }
@@ -156,8 +156,12 @@ impl Node {
                 Some(known.from_ns.saturating_add((period - known.period).saturating_mul(self.period_ns)))
             }
             (_, Some(last)) => {
-                let bill = read_object::<Bill>(&self.archive, object_of(last)).await;
-                bill.ok().map(|bill| bill.until_ns)
+                match read_object::<Bill>(&self.archive, object_of(last)).await {
+                    Ok(bill) => Some(bill.until_ns),
+                    // It stands in its receipt, for this: or nothing would be billed any more.
+                    Err(ReadError::Archive(ArchiveError::Discarded { note, .. })) => Some(note),
+                    Err(_) => None,
+                }
             }
         }
     }
@@ -246,7 +250,7 @@ impl Node {
                 sim::node::record(Fact::Note { text });
                 true
             }
-            Ok(()) | Err(ReadError::Archive(ArchiveError::Discarded(_))) => true,
+            Ok(()) | Err(ReadError::Archive(ArchiveError::Discarded { .. })) => true,
             Err(ReadError::Archive(_)) => false,
         }
     }
@@ -255,7 +259,7 @@ impl Node {
     /// have been done.
     async fn archive(&self, bill: Bill) -> Option<Bill> {
         let content = serde_json::to_vec(&bill).expect("a bill is JSON");
-        match self.archive.put(&object_of(bill.period), &Bytes::from(content)).await {
+        match self.archive.put(&object_of(bill.period), bill.until_ns, &Bytes::from(content)).await {
             Ok(()) if self.read_back(bill.period, Part::record).await => None,
             Ok(()) => Some(bill),
             Err(error) => {

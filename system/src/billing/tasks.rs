@@ -97,7 +97,7 @@ pub(super) async fn reduce(
     let part = Part { period: job.period, invoices: Invoice::of(lines) };
     let content = Bytes::from(serde_json::to_vec(&part).expect("a part is JSON"));
     let object = part.object(&content);
-    match node.archive.put(&object, &content).await {
+    match node.archive.put(&object, 0, &content).await {
         Ok(()) => Response::Reduced(object),
         Err(_) => Response::Failed,
     }

@@ -1,7 +1,7 @@
 //! How long bills stay: for their retention, on every node, whatever its clock says; and then no longer, on none.
 
 use crate::usage::{accounts, plan};
-use crate::world::{events, fault, on};
+use crate::world::{SECOND_NS, events, fault, on};
 use sim::fault::{ClockStep, Fault, Inject};
 use sim::history::{Event, Fact, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +106,20 @@ fn bills_are_discarded_and_billed_once_though_nodes_go_and_come_back() {
         let bills = Bills::of(&events);
         assert!(bills.discarded.len() >= 2, "{bills:?}");
         assert!(bills.brought_back.is_empty(), "{bills:?}");
+        accounts(events).check();
+    }
+}
+
+#[test]
+fn the_next_bill_begins_where_the_last_one_ended_though_nobody_has_the_last_one_any_more() {
+    for seed in 1..=2 {
+        // Who starts then knows of the first bill only what its receipt says.
+        let restart = fault(13, 14, Inject::Crash(on(&["batch-1", "batch-2", "batch-3"])));
+        let events = run(seed, &[("archive.retention", "2s")], vec![restart]);
+        let until = events.partition_point(|event| event.at_ns < 14 * SECOND_NS);
+        let before = Bills::of(&events[..until]);
+        assert_eq!(before.discarded["bill-000000000000"].len(), ARCHIVE.len(), "{before:?}");
+        assert!(!before.archived.contains_key("bill-000000000001"), "{before:?}");
         accounts(events).check();
     }
 }

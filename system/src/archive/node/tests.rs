@@ -40,18 +40,18 @@ fn names(names: &[&str]) -> (Response, Bytes) {
 fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
     sim::world::alone(1, async {
         let node = start(10).await;
-        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
         sleep(Duration::from_secs(9)).await;
-        node.put("bill-1", &CONTENT, 0).await.unwrap();
+        node.put("bill-1", 7, &CONTENT, 0).await.unwrap();
         sleep(Duration::from_secs(1)).await;
         node.discard().await.unwrap();
         // Again, as the process after this one does.
         for node in [node, start(10).await] {
             let hash = *blake3::hash(&CONTENT).as_bytes();
-            let gone = (Response::Discarded { hash }, Bytes::new());
+            let gone = (Response::Discarded { hash, note: 7 }, Bytes::new());
             assert_eq!(node.get("bill-0").await.unwrap(), gone);
-            assert_eq!(node.put("bill-0", &CONTENT, 0).await.unwrap(), Response::Stored);
-            assert_eq!(node.put("bill-0", &Bytes::new(), 0).await.unwrap(), Response::Taken);
+            assert_eq!(node.put("bill-0", 7, &CONTENT, 0).await.unwrap(), Response::Stored);
+            assert_eq!(node.put("bill-0", 7, &Bytes::new(), 0).await.unwrap(), Response::Taken);
             assert_eq!(node.get("bill-0").await.unwrap(), gone);
             assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
         }
@@ -62,7 +62,7 @@ fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
 fn what_comes_from_another_node_is_as_old_as_it_is_there() {
     sim::world::alone(1, async {
         let node = start(10).await;
-        node.put("bill-0", &CONTENT, 8_000_000_000).await.unwrap();
+        node.put("bill-0", 7, &CONTENT, 8_000_000_000).await.unwrap();
         sleep(Duration::from_secs(3)).await;
         node.discard().await.unwrap();
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
@@ -73,12 +73,12 @@ fn what_comes_from_another_node_is_as_old_as_it_is_there() {
 fn time_that_nobody_noted_does_not_count() {
     let age_ns = sim::world::alone(1, async {
         let node = start(1000).await;
-        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
         let noting = timeout(Duration::from_secs(90), node.ages.note());
         assert!(noting.await.is_err());
         let node = start(1000).await;
         match node.get("bill-0").await.unwrap() {
-            (Response::Found { age_ns }, _) => age_ns,
+            (Response::Found { age_ns, .. }, _) => age_ns,
             (response, _) => panic!("{response:?}"),
         }
     });
@@ -92,11 +92,11 @@ fn a_receipt_is_taken_where_the_object_is_not_to_be_had() {
         let node = start(10).await;
         let receipt = other(1, async |request| match request {
             Request::Names { .. } => names(&["bill-0", "bill-1"]),
-            _ => (Response::Discarded { hash: *blake3::hash(&CONTENT).as_bytes() }, Bytes::new()),
+            _ => (Response::Discarded { hash: *blake3::hash(&CONTENT).as_bytes(), note: 7 }, Bytes::new()),
         });
         let object = other(2, async |request| match request {
             Request::Names { .. } => names(&["bill-1"]),
-            _ => (Response::Found { age_ns: 1 }, CONTENT),
+            _ => (Response::Found { age_ns: 1, note: 7 }, CONTENT),
         });
         mend_once(&node, &[receipt.await, object.await]).await.unwrap();
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
@@ -109,10 +109,10 @@ fn a_receipt_is_taken_where_the_object_is_not_to_be_had() {
 fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
     sim::world::alone(1, async {
         let node = Arc::new(start(10).await);
-        node.put("bill-0", &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
         let whole = other(1, async |request| match request {
             Request::Names { .. } => names(&["bill-0"]),
-            _ => (Response::Found { age_ns: 0 }, CONTENT),
+            _ => (Response::Found { age_ns: 0, note: 7 }, CONTENT),
         });
         // It has nothing; while it is asked, somebody finds that this node's copy has rotted, which the first was asked about before.
         let damaged = node.clone();
@@ -137,7 +137,7 @@ fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
 
 /// Another node, at a port of this one, that has objects of these names.
 async fn other_with(port: u16, names: &BTreeSet<String>) -> Other {
-    let entry = Entry { hash: *blake3::hash(&CONTENT).as_bytes(), state: State::Discarded };
+    let entry = Entry { hash: *blake3::hash(&CONTENT).as_bytes(), note: 7, state: State::Discarded };
     let mut node = start(10).await;
     node.objects = names.iter().map(|name| (name.clone(), entry)).collect::<BTreeMap<_, _>>().into();
     node.sure = AtomicBool::new(true);
@@ -147,7 +147,7 @@ async fn other_with(port: u16, names: &BTreeSet<String>) -> Other {
         async move {
             match request {
                 Request::Names { after, most } => (node.names(after, most).await, Bytes::new()),
-                _ => (Response::Found { age_ns: 0 }, CONTENT),
+                _ => (Response::Found { age_ns: 0, note: 7 }, CONTENT),
             }
         }
     };
