@@ -2,8 +2,8 @@
 //!
 //! A MapReduce (Dean and Ghemawat 2004). The coordinator of a period waits until the queue says that the store was given
 //! all uses that ended in it, and splits the period's batches into map tasks. Who maps keeps what comes of it, split by
-//! customer (section 3.1); who reduces fetches its part from all of them and puts it into the archive, under a name that says
-//! what is in it. A task whose node is gone, or has forgotten, is done again elsewhere (3.3): that is harmless, since what comes
+//! customer (section 3.1); who reduces fetches its part from all of them and puts it into the archive, in objects of no more than so
+//! many uses, each under a name that says what is in it. A task whose node is gone, or has forgotten, is done again elsewhere (3.3): that is harmless, since what comes
 //! of a task depends on its input alone, and since a bill takes effect at one moment, when the archive has the list of its
 //! parts under the period's name.
 //!
@@ -65,8 +65,8 @@ enum Response {
     Mapped,
     /// The part.
     Part(Vec<Line>),
-    /// The archive has the part, under this name.
-    Reduced(String),
+    /// The archive has the part, under these names.
+    Reduced(Vec<String>),
     /// Some input could not be had, or the archive could not.
     Failed,
     /// What these map tasks gave is not to be had any more.
@@ -160,7 +160,7 @@ mod message_tests {
             are_no_reason_to_panic::<Request>(&bytes);
             for message in [
                 Response::Mapped,
-                Response::Reduced("bill-000000000003-0a1b".to_owned()),
+                Response::Reduced(vec!["bill-000000000003-0a1b".to_owned()]),
                 Response::Lost(vec![1, 300]),
             ] {
                 is_never_misread(&message, place);

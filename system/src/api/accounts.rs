@@ -3,7 +3,7 @@
 use super::Server;
 use super::error::ApiError;
 use crate::archive::ArchiveError;
-use crate::billing::{Bill, Part, object_of};
+use crate::billing::{Bill, Invoice, Part, object_of};
 use crate::usage::UsageError;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -42,12 +42,14 @@ pub(super) async fn invoice(
         let bill: Option<Bill> = server.archived(&object_of(period)).await?;
         let bill = bill.ok_or_else(|| nothing("this period is not billed yet"))?;
         let (from_ns, until_ns) = (bill.from_ns, bill.until_ns);
-        let part: Option<Part> = server.archived(bill.part_of(account).unwrap_or_default()).await?;
-        let part = part.ok_or_else(|| {
-            let text = "a part of this period's bill cannot be had: try again";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text)
-        })?;
-        let invoice = part.invoices.into_iter().find(|invoice| invoice.account == account);
+        let mut objects: Vec<Part> = Vec::new();
+        for object in bill.part_of(account) {
+            objects.push(server.archived(object).await?.ok_or_else(|| {
+                let text = "a part of this period's bill cannot be had: try again";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text)
+            })?);
+        }
+        let invoice = Invoice::of_account(account, objects);
         let invoice = invoice.ok_or_else(|| nothing("this account used nothing in this period"))?;
         let line = |line: &crate::queue::Line| {
             json!({ "job": line.id.to_string(), "cpu-ns": line.amounts.cpu_ns, "bytes": line.amounts.bytes })

@@ -5,6 +5,9 @@ use crate::usage;
 use serde::{Deserialize, Serialize};
 use sim::history::Digest;
 
+/// Uses of one object of the archive at the most.
+pub(super) const PART_LINES: usize = 50_000;
+
 /// One period's bill: what the archive has under the period's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bill {
@@ -14,16 +17,17 @@ pub struct Bill {
     pub from_ns: u64,
     /// The end is not of it.
     pub until_ns: u64,
-    /// The archive's names for its parts. An account's invoice is in the one that [`Bill::part_of`] says.
-    pub parts: Vec<String>,
+    /// Its parts: for each, the archive's names for the objects that it is split into, none where nobody used anything. An
+    /// account's invoice is in those that [`Bill::part_of`] says.
+    pub parts: Vec<Vec<String>>,
 }
 
-/// Some of a bill's invoices.
+/// Some of a bill's invoices, or of their lines: one object of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The bill's period.
     pub period: u64,
-    /// One for each customer who used something, by account.
+    /// One for each customer who used something, by account. Who used much has more lines in other objects.
     pub invoices: Vec<Invoice>,
 }
 
@@ -39,9 +43,10 @@ pub struct Invoice {
 }
 
 impl Bill {
-    /// The name of the part that an account's invoice is in, if it has one; none of a bill without parts.
-    pub fn part_of(&self, account: u32) -> Option<&str> {
-        self.parts.get(part_of(account, self.parts.len())?).map(String::as_str)
+    /// The names of the objects that an account's invoice is in, if it has one.
+    pub fn part_of(&self, account: u32) -> &[String] {
+        let part = part_of(account, self.parts.len()).and_then(|part| self.parts.get(part));
+        part.map_or(&[], Vec::as_slice)
     }
 }
 
@@ -51,6 +56,16 @@ pub(super) fn part_of(account: u32, parts: usize) -> Option<usize> {
 }
 
 impl Part {
+    /// The objects of a part with these uses, of so many each at the most. One customer's may be too many for one object.
+    pub(super) fn split(period: u64, mut lines: Vec<Line>, most: usize) -> impl Iterator<Item = Self> {
+        lines.sort_by_key(|line| (line.id, line.ended_ns));
+        let objects = lines.len().div_ceil(most);
+        (0..objects).map(move |object| {
+            let until = lines.len().min((object + 1) * most);
+            Self { period, invoices: Invoice::of(&lines[object * most..until]) }
+        })
+    }
+
     /// The archive's name for it: by what is in it, so that what an earlier attempt left of the same period is in nobody's way.
     pub(super) fn object(&self, content: &[u8]) -> String {
         format!("{}-{}", object_of(self.period), Digest::of(content))
@@ -65,9 +80,8 @@ impl Part {
 }
 
 impl Invoice {
-    /// The invoices for these uses, by account.
-    pub(super) fn of(mut lines: Vec<Line>) -> Vec<Self> {
-        lines.sort_by_key(|line| (line.id, line.ended_ns));
+    /// The invoices for these uses, which are in order.
+    fn of(lines: &[Line]) -> Vec<Self> {
         let same_account = |one: &Line, other: &Line| one.id.client() == other.id.client();
         let invoice = |lines: &[Line]| Self {
             account: lines[0].id.client(),
@@ -75,6 +89,16 @@ impl Invoice {
             lines: lines.to_vec(),
         };
         lines.chunk_by(same_account).map(invoice).collect()
+    }
+
+    /// An account's whole invoice, from all objects of its part; none where it used nothing.
+    pub fn of_account(account: u32, objects: Vec<Part>) -> Option<Self> {
+        let pieces = objects.into_iter().flat_map(|object| object.invoices);
+        pieces.filter(|piece| piece.account == account).reduce(|mut whole, piece| {
+            whole.total = whole.total.plus(piece.total);
+            whole.lines.extend(piece.lines);
+            whole
+        })
     }
 }
 
@@ -96,20 +120,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn invoices_hold_every_line_once_and_add_up(uses in proptest::collection::vec((0_u32..4, 0_u32..50, 0_u64..9), 0..40)) {
+        fn an_invoice_holds_its_accounts_lines_once_and_adds_up_however_it_is_split(
+            uses in proptest::collection::vec((0_u32..4, 0_u32..50, 0_u64..9), 0..40),
+            most in 1_usize..50,
+        ) {
             let line = |(account, operation, cpu_ns): &(u32, u32, u64)| {
                 let amounts = Amounts { cpu_ns: *cpu_ns, bytes: 1 };
                 Line { id: Id::new(*account, *operation), ended_ns: 0, amounts }
             };
-            let lines: Vec<Line> = uses.iter().map(line).collect();
-            let invoices = Invoice::of(lines.clone());
-            prop_assert!(invoices.is_sorted_by_key(|invoice| invoice.account));
-            for invoice in &invoices {
-                let own = lines.iter().filter(|line| line.id.client() == invoice.account);
-                let sum = own.map(|line| line.amounts).fold(Amounts::default(), Amounts::plus);
-                prop_assert_eq!(invoice.total, sum);
+            let mut lines: Vec<Line> = uses.iter().map(line).collect();
+            let objects: Vec<Part> = Part::split(7, lines.clone(), most).collect();
+            for object in &objects {
+                prop_assert!(object.invoices.is_sorted_by_key(|invoice| invoice.account));
+                let held = object.invoices.iter().map(|invoice| invoice.lines.len()).sum::<usize>();
+                prop_assert!((1..=most).contains(&held));
             }
-            prop_assert_eq!(invoices.iter().map(|invoice| invoice.lines.len()).sum::<usize>(), lines.len());
+            lines.sort_by_key(|line| line.id);
+            for account in 0..4 {
+                let own: Vec<Line> = lines.iter().filter(|line| line.id.client() == account).copied().collect();
+                let total = own.iter().map(|line| line.amounts).fold(Amounts::default(), Amounts::plus);
+                let whole = (!own.is_empty()).then_some(Invoice { account, total, lines: own });
+                prop_assert_eq!(Invoice::of_account(account, objects.clone()), whole);
+            }
         }
     }
 

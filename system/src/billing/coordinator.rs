@@ -1,6 +1,6 @@
 //! Who makes a period's bill.
 
-use super::bill::period_of;
+use super::bill::{PART_LINES, period_of};
 use super::tasks::PARTS_MAX;
 use super::{Bill, Job, Node, Part, Request, Response, TASK_WAIT, object_of, period_ns};
 use crate::archive::{Archive, ArchiveError};
@@ -24,8 +24,6 @@ const ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// Batches of one map task, at the least; and about how many tasks there are at the most.
 const SPLIT_BATCHES_MIN: usize = 8;
 const MAPS_MAX: usize = 256;
-/// Uses of one part of a bill, about, at the most: what one object of the archive should hold.
-const PART_LINES: u64 = 50_000;
 /// How often a task is tried before the whole bill is begun anew.
 const ATTEMPTS: usize = 6;
 
@@ -69,8 +67,8 @@ enum ReadError {
 /// Reads a period's bill from cold storage, and has each of its parts seen that is still there: each is older than the bill.
 async fn read(archive: &Archive, period: u64, see: impl Fn(&Part)) -> Result<(), ReadError> {
     let bill: Bill = read_object(archive, object_of(period)).await?;
-    for part in bill.parts {
-        match read_object(archive, part).await {
+    for object in bill.parts.into_iter().flatten() {
+        match read_object(archive, object).await {
             Err(ReadError::Archive(ArchiveError::Discarded { .. })) => {}
             part => see(&part?),
         }
@@ -213,20 +211,20 @@ impl Node {
         None
     }
 
-    /// Has some node reduce a part: the archive's name for it. Map tasks whose output is lost are done again, elsewhere.
+    /// Has some node reduce a part: the archive's names for it. Map tasks whose output is lost are done again, elsewhere.
     async fn reduce(
         &self,
         job: Job,
         part: u32,
         maps: &[Request],
         places: &mut BTreeMap<u32, u32>,
-    ) -> Option<String> {
+    ) -> Option<Vec<String>> {
         for attempt in 0..ATTEMPTS {
             let place = (part as usize + attempt) % self.remotes.len();
             let maps_done = places.iter().map(|(task, place)| (*task, *place)).collect();
             let reduce = Request::Reduce { job, part, maps: maps_done };
             match self.ask(place, reduce, Instant::now() + TASK_WAIT).await {
-                Some(Response::Reduced(object)) => return Some(object),
+                Some(Response::Reduced(objects)) => return Some(objects),
                 Some(Response::Lost(tasks)) => {
                     sim::sometimes!("the output of a map task is lost and made again");
                     for task in tasks {
@@ -271,10 +269,10 @@ impl Node {
     }
 }
 
-/// How many parts a bill of so many batches has: one for each node at least.
+/// How many parts a bill of so many batches has: one for each node at least, and enough for one object to hold one, about.
 fn parts(batches: u64, batch_lines: u64, nodes: usize) -> u32 {
     let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).min(PARTS_MAX);
-    few(batches.saturating_mul(batch_lines).div_ceil(PART_LINES)).max(few(nodes as u64))
+    few(batches.saturating_mul(batch_lines).div_ceil(PART_LINES as u64)).max(few(nodes as u64))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Map and reduce, as a node does them.
 
-use super::bill::part_of;
-use super::{Invoice, Job, Node, Part, Request, Response};
+use super::bill::{PART_LINES, part_of};
+use super::{Job, Node, Part, Request, Response};
 use crate::queue::Line;
 use crate::usage::Key;
 use bytes::Bytes;
@@ -94,13 +94,16 @@ pub(super) async fn reduce(
     if !lost.is_empty() {
         return Response::Lost(lost);
     }
-    let part = Part { period: job.period, invoices: Invoice::of(lines) };
-    let content = Bytes::from(serde_json::to_vec(&part).expect("a part is JSON"));
-    let object = part.object(&content);
-    match node.archive.put(&object, 0, &content).await {
-        Ok(()) => Response::Reduced(object),
-        Err(_) => Response::Failed,
+    let mut objects = Vec::new();
+    for part in Part::split(job.period, lines, PART_LINES) {
+        let content = Bytes::from(serde_json::to_vec(&part).expect("a part is JSON"));
+        let object = part.object(&content);
+        if node.archive.put(&object, 0, &content).await.is_err() {
+            return Response::Failed;
+        }
+        objects.push(object);
     }
+    Response::Reduced(objects)
 }
 
 impl Node {
