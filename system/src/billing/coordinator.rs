@@ -21,9 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TAKE_OVER: Duration = Duration::from_secs(5);
 /// How long the queue may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
-/// Batches of one map task, at the least; and about how many tasks there are at the most.
+/// Batches of one map task, at the least; and about how many tasks there are where that does not make them too large.
 const SPLIT_BATCHES_MIN: usize = 8;
-const MAPS_MAX: usize = 256;
+const MAPS: usize = 256;
+/// Uses of one map task at the most: all of them may be one customer's, and what a task gives to one part has to fit into one frame.
+const MAP_LINES: u64 = 200_000;
 /// How often a task is tried before the whole bill is begun anew.
 const ATTEMPTS: usize = 6;
 
@@ -176,7 +178,7 @@ impl Node {
         let deadline = Instant::now() + TASK_WAIT;
         let batches: Vec<_> = self.reader.ended(time_ns, deadline).await.ok()?.into_iter().collect();
         let parts = parts(batches.len() as u64, self.batch_lines, self.remotes.len());
-        let split = (batches.len() / MAPS_MAX).max(SPLIT_BATCHES_MIN);
+        let split = split(batches.len(), self.batch_lines);
         let maps: Vec<Request> = (0..)
             .zip(batches.chunks(split))
             .map(|(task, batches)| Request::Map {
@@ -275,9 +277,23 @@ fn parts(batches: u64, batch_lines: u64, nodes: usize) -> u32 {
     few(batches.saturating_mul(batch_lines).div_ceil(PART_LINES as u64)).max(few(nodes as u64))
 }
 
+/// How many batches, of so many in all, are one map task.
+fn split(batches: usize, batch_lines: u64) -> usize {
+    let most = usize::try_from(MAP_LINES / batch_lines.max(1)).unwrap_or(usize::MAX).max(1);
+    (batches / MAPS).max(SPLIT_BATCHES_MIN).min(most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_map_task_gives_is_never_too_much_for_a_frame() {
+        assert_eq!(split(0, 64), SPLIT_BATCHES_MIN);
+        assert_eq!(split(562_500, 64), 2_197);
+        assert_eq!(split(5_625_000, 64), 3_125, "more tasks, and not larger ones");
+        assert_eq!(split(1_000, 100_000), 2);
+    }
 
     #[test]
     fn a_bill_has_a_part_for_each_node_and_more_where_there_is_much_to_bill() {

@@ -65,8 +65,10 @@ pub(super) async fn map(
         return Response::Failed;
     }
     let mut output = vec![Vec::new(); parts as usize];
-    for (key, place) in batches {
-        let Some(lines) = node.reader.batch(key, place, deadline).await else { return Response::Failed };
+    let mut keys: BTreeMap<u32, Vec<Key>> = BTreeMap::new();
+    batches.into_iter().for_each(|(key, place)| keys.entry(place).or_default().push(key));
+    for (place, keys) in keys {
+        let Some(lines) = node.reader.lines(&keys, place, deadline).await else { return Response::Failed };
         for line in lines.into_iter().filter(|line| time_ns.contains(&line.ended_ns)) {
             let Some(part) = part_of(line.id.client(), output.len()) else { return Response::Failed };
             output[part].push(line);

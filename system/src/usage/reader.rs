@@ -5,6 +5,7 @@ use super::ring::Ring;
 use super::{BYTES_LEDGER, CPU_LEDGER, PATIENCE, PORT, Settings};
 use crate::queue::{Amounts, Line};
 use crate::rpc::{self, Remote};
+use crate::wire;
 use bytes::Bytes;
 use sim::history::Fact;
 use sim::stack::Deployment;
@@ -40,12 +41,18 @@ pub enum UsageError {
     },
 }
 
+/// What a batch's name, or one of its uses, takes in an answer at the most.
+const KEY_BYTES: u64 = 30;
+const LINE_BYTES: u64 = 40;
+
 /// A way to the accounts.
 pub struct UsageReader {
     remotes: Vec<Remote<Request, Response>>,
     ring: Ring,
     /// Nodes that must answer, so that R owners of every batch have.
     needed: usize,
+    /// Batches that are asked for at once, at the most.
+    keys_most: usize,
 }
 
 impl UsageReader {
@@ -55,7 +62,8 @@ impl UsageReader {
         let remotes = settings.nodes.iter().map(|name| Remote::new(name, PORT, PATIENCE)).collect();
         let needed =
             settings.nodes.len().saturating_sub(settings.copies - settings.read_acks.min(settings.copies));
-        Self { remotes, ring: Ring::new(&settings.nodes, settings.copies), needed }
+        let keys_most = keys_most(settings.batch_lines);
+        Self { remotes, ring: Ring::new(&settings.nodes, settings.copies), needed, keys_most }
     }
 
     /// What `account` used. Holds every use whose batch was kept before the question, where R + W > N.
@@ -175,13 +183,20 @@ impl UsageReader {
         Ok(batches)
     }
 
-    /// The uses of a batch that node `place` has; none where it does not answer, or does not have it any more.
-    pub async fn batch(&self, key: Key, place: u32, deadline: Instant) -> Option<Vec<Line>> {
-        let call = self.remotes.get(place as usize)?.call(Request::Get(vec![key]), Bytes::new(), deadline);
-        match timeout(deadline - Instant::now(), call).await.ok()?.ok()?.0 {
-            Response::Batches(mut batches) => batches.pop().map(|(_, lines)| lines),
-            _ => None,
+    /// The uses of batches that node `place` has; none where it does not answer, or does not have one of them any more.
+    pub async fn lines(&self, keys: &[Key], place: u32, deadline: Instant) -> Option<Vec<Line>> {
+        let remote = self.remotes.get(place as usize)?;
+        let mut lines = Vec::new();
+        for keys in keys.chunks(self.keys_most) {
+            let call = remote.call(Request::Get(keys.to_vec()), Bytes::new(), deadline);
+            match timeout(deadline - Instant::now(), call).await.ok()?.ok()?.0 {
+                Response::Batches(batches) if batches.len() == keys.len() => {
+                    lines.extend(batches.into_iter().flat_map(|(_, lines)| lines));
+                }
+                _ => return None,
+            }
         }
+        Some(lines)
     }
 
     /// The answers of `needed` nodes, the quickest, with their places.
@@ -205,5 +220,31 @@ impl UsageReader {
             }
         }
         Ok(answers)
+    }
+}
+
+/// How many batches of so many uses an answer has room for, whatever the numbers in them are.
+fn keys_most(batch_lines: u64) -> usize {
+    let batch_bytes = batch_lines.saturating_mul(LINE_BYTES).saturating_add(KEY_BYTES);
+    // Half of what a frame holds: the rest is for what the answer is wrapped in.
+    usize::try_from(wire::HEADER_BYTES_MAX as u64 / 2 / batch_bytes).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim::history::Id;
+
+    #[test]
+    fn an_answer_to_as_many_keys_as_are_asked_for_at_once_fits_into_a_frame() {
+        let (key, amounts) =
+            (Key { number: u64::MAX, attempt: u64::MAX }, Amounts { cpu_ns: u64::MAX, bytes: u64::MAX });
+        let line = Line { id: Id(u64::MAX), ended_ns: u64::MAX, amounts };
+        for batch_lines in [1, 64, 100_000] {
+            let batch = (key, vec![line; usize::try_from(batch_lines).unwrap()]);
+            let answer = Response::Batches(vec![batch; keys_most(batch_lines)]);
+            assert!(wire::encode(&answer, Bytes::new()).is_ok(), "{batch_lines}");
+        }
+        assert!(keys_most(64) > 1_000, "or a long period would take a question a batch");
     }
 }
