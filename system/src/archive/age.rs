@@ -18,7 +18,7 @@ pub(super) struct Ages {
     /// How long other processes of this node ran before this one.
     before_ns: u64,
     since: Instant,
-    retention_ns: u64,
+    retention: Duration,
     by_wall_clock: bool,
 }
 
@@ -30,7 +30,7 @@ impl Ages {
         Ok(Self {
             before_ns: noted_ns.unwrap_or_default(),
             since: Instant::now(),
-            retention_ns: nanoseconds(deployment.duration("archive.retention")),
+            retention: deployment.duration("archive.retention"),
             by_wall_clock: deployment.setting("archive.retention-by") == "wall-clock",
         })
     }
@@ -52,8 +52,8 @@ impl Ages {
     }
 
     /// How long an object has to be kept.
-    pub(super) fn retention_ns(&self) -> u64 {
-        self.retention_ns
+    pub(super) fn retention(&self) -> Duration {
+        self.retention
     }
 
     /// That an object comes now, which is so old.
@@ -76,6 +76,6 @@ impl Ages {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! A node of the archive: its files, and what it fetches from the others.
 
-use super::age::Ages;
+use super::age::{Ages, nanoseconds};
 use super::file::{Entry, State};
 use super::{NAMES_MOST, PATIENCE, PORT, ROLE, Request, Response, end_of};
 use crate::config::Agent;
@@ -25,6 +25,9 @@ const WHOLE: &str = "/archive.whole";
 const PARTIAL: &str = ".new";
 /// How often a node looks for what the others have and it does not, and for what is past its retention.
 const MEND_EVERY: Duration = Duration::from_secs(2);
+
+/// What was put here longer ago than this is written anew where it is put here again: that promises it for as long again.
+const YOUNG: Duration = Duration::from_secs(1);
 
 type Other = Remote<Request, Response>;
 
@@ -133,7 +136,9 @@ impl Node {
         let (object, content) = (name.to_owned(), entry.digest());
         sim::node::record(match entry.state {
             State::Kept(_) => Fact::Archive { object, content },
-            State::Discarded => Fact::Discard { object, content, after_ns: self.ages.retention_ns() },
+            State::Discarded => {
+                Fact::Discard { object, content, after_ns: nanoseconds(self.ages.retention()) }
+            }
         });
     }
 
@@ -148,8 +153,8 @@ impl Node {
         match objects.get(name) {
             Some(there) if there.hash != hash => return Ok(Response::Taken),
             // Said again, as at the start; a receipt is as good, and does not bring the content back.
-            Some(there) => self.say(name, there),
-            None => {
+            Some(there) if self.age(there).is_none_or(|age| age <= YOUNG) => self.say(name, there),
+            _ => {
                 let entry = Entry { hash, note, state: State::Kept(self.ages.came(age_ns)) };
                 self.write(&mut objects, name, entry, content).await?;
             }
@@ -175,16 +180,31 @@ impl Node {
         Ok(())
     }
 
+    /// How old an object is that is kept.
+    fn age(&self, entry: &Entry) -> Option<Duration> {
+        match entry.state {
+            State::Kept(came) => Some(Duration::from_nanos(self.ages.age_ns(came))),
+            State::Discarded => None,
+        }
+    }
+
+    /// Whether it is past its retention.
+    fn is_over(&self, entry: &Entry) -> bool {
+        self.age(entry).is_some_and(|age| age >= self.ages.retention())
+    }
+
     /// Discards what is past its retention: the content goes, a receipt stays.
     async fn discard(&self) -> io::Result<()> {
-        let is_over = |entry: &Entry| match entry.state {
-            State::Kept(came) => self.ages.age_ns(came) >= self.ages.retention_ns(),
-            State::Discarded => false,
-        };
-        let objects = self.objects.lock().await.clone();
-        for (name, entry) in objects.into_iter().filter(|(_, entry)| is_over(entry)) {
-            let receipt = Entry { state: State::Discarded, ..entry };
-            self.write(&mut *self.objects.lock().await, &name, receipt, &[]).await?;
+        let is_over = |(_, entry): &(&String, &Entry)| self.is_over(entry);
+        let names: Vec<String> =
+            self.objects.lock().await.iter().filter(is_over).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let mut objects = self.objects.lock().await;
+            // While another was written, this one may have been put here again.
+            if let Some(entry) = objects.get(&name).copied().filter(|entry| self.is_over(entry)) {
+                let receipt = Entry { state: State::Discarded, ..entry };
+                self.write(&mut objects, &name, receipt, &[]).await?;
+            }
         }
         Ok(())
     }

@@ -59,6 +59,40 @@ fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
 }
 
 #[test]
+fn what_is_put_again_is_kept_for_as_long_again() {
+    sim::world::alone(1, async {
+        let node = start(10).await;
+        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        sleep(Duration::from_secs(9)).await;
+        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        // By the process after this one, too.
+        let node = start(10).await;
+        sleep(Duration::from_secs(9)).await;
+        node.discard().await.unwrap();
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Found { .. }, _)));
+        sleep(Duration::from_secs(1)).await;
+        node.discard().await.unwrap();
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
+    });
+}
+
+#[test]
+fn what_is_put_again_while_others_are_discarded_is_kept() {
+    sim::world::alone(1, async {
+        let (node, content) = (start(10).await, CONTENT);
+        for name in ["bill-0", "bill-1"] {
+            node.put(name, 7, &content, 0).await.unwrap();
+        }
+        sleep(Duration::from_secs(11)).await;
+        // It comes once the first of the two is being written.
+        let (discarded, put) = tokio::join!(node.discard(), node.put("bill-1", 7, &content, 0));
+        assert_eq!((discarded.unwrap(), put.unwrap()), ((), Response::Stored));
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
+        assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
+    });
+}
+
+#[test]
 fn what_comes_from_another_node_is_as_old_as_it_is_there() {
     sim::world::alone(1, async {
         let node = start(10).await;
