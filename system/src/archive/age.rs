@@ -56,9 +56,14 @@ impl Ages {
         self.retention
     }
 
-    /// That an object comes now, which is so old.
-    pub(super) fn came(&self, age_ns: u64) -> Came {
-        Came { running_ns: self.running_ns(), wall_ns: nanoseconds(wall_now()), age_ns }
+    /// That an object comes now, which is on disk after this time.
+    pub(super) fn came(&self, write: Duration) -> Came {
+        Came { write_ns: nanoseconds(write), ..self.came_elsewhere(0) }
+    }
+
+    /// That an object comes now from a node where it is so old.
+    pub(super) fn came_elsewhere(&self, age_ns: u64) -> Came {
+        Came { running_ns: self.running_ns(), wall_ns: nanoseconds(wall_now()), age_ns, write_ns: 0 }
     }
 
     /// How old an object is that came then.
@@ -68,7 +73,7 @@ impl Ages {
         } else {
             self.running_ns().saturating_sub(came.running_ns)
         };
-        came.age_ns.saturating_add(since_ns)
+        came.age_ns.saturating_add(since_ns.saturating_sub(came.write_ns))
     }
 
     fn running_ns(&self) -> u64 {

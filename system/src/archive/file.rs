@@ -37,6 +37,8 @@ pub(super) struct Came {
     pub(super) wall_ns: u64,
     /// How old the object was.
     pub(super) age_ns: u64,
+    /// How long it takes from then on, at the most, until the object is on disk. Nobody is promised anything before: that does not count.
+    pub(super) write_ns: u64,
 }
 
 impl Entry {
@@ -82,8 +84,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn states() -> impl Strategy<Value = State> {
-        let kept = (any::<u64>(), any::<u64>(), any::<u64>())
-            .prop_map(|(running_ns, wall_ns, age_ns)| State::Kept(Came { running_ns, wall_ns, age_ns }));
+        let kept = any::<[u64; 4]>().prop_map(|[running_ns, wall_ns, age_ns, write_ns]| {
+            State::Kept(Came { running_ns, wall_ns, age_ns, write_ns })
+        });
         prop_oneof![kept, Just(State::Discarded)]
     }
 

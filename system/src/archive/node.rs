@@ -1,7 +1,7 @@
 //! A node of the archive: its files, and what it fetches from the others.
 
 use super::age::{Ages, nanoseconds};
-use super::file::{Entry, State};
+use super::file::{Came, Entry, State};
 use super::{NAMES_MOST, PATIENCE, PORT, ROLE, Request, Response, end_of};
 use crate::config::Agent;
 use crate::rpc::{self, Incoming, Remote};
@@ -26,6 +26,8 @@ const PARTIAL: &str = ".new";
 /// How often a node looks for what the others have and it does not, and for what is past its retention.
 const MEND_EVERY: Duration = Duration::from_secs(2);
 
+/// How long the disk may take to write an object, to begin with.
+const WRITE: Duration = Duration::from_millis(100);
 /// What was put here longer ago than this is written anew where it is put here again: that promises it for as long again.
 const YOUNG: Duration = Duration::from_secs(1);
 
@@ -90,7 +92,7 @@ async fn answer(
     let Incoming { request, blob, replier, .. } = incoming;
     let answered = match request {
         Request::Put { name, note } => {
-            node.put(&name, note, &blob, 0).await.map(|response| (response, Bytes::new()))
+            node.put(&name, note, &blob).await.map(|response| (response, Bytes::new()))
         }
         Request::Get { name } => node.get(&name).await,
         Request::Names { after, most } => Ok((node.names(after, most).await, Bytes::new())),
@@ -126,6 +128,7 @@ impl Node {
         fs::sync_dir(DIRECTORY).await?;
         let node =
             Self { objects: objects.into(), ages, sure: AtomicBool::new(sure), damages: AtomicU64::new(0) };
+        node.discard().await?;
         // Said again: the process before this one may have ended between the file and the word.
         node.objects.lock().await.iter().for_each(|(name, entry)| node.say(name, entry));
         Ok(node)
@@ -142,8 +145,8 @@ impl Node {
         });
     }
 
-    /// Keeps an object that is so old.
-    async fn put(&self, name: &str, note: u64, content: &Bytes, age_ns: u64) -> io::Result<Response> {
+    /// Keeps an object.
+    async fn put(&self, name: &str, note: u64, content: &Bytes) -> io::Result<Response> {
         if !is_name(name) {
             return Ok(Response::Missing);
         }
@@ -155,11 +158,60 @@ impl Node {
             // Said again, as at the start; a receipt is as good, and does not bring the content back.
             Some(there) if self.age(there).is_none_or(|age| age <= YOUNG) => self.say(name, there),
             _ => {
-                let entry = Entry { hash, note, state: State::Kept(self.ages.came(age_ns)) };
-                self.write(&mut objects, name, entry, content).await?;
+                let entry = |came| Entry { hash, note, state: State::Kept(came) };
+                self.write_new(&mut objects, name, entry, content).await?;
             }
         }
         Ok(Response::Stored)
+    }
+
+    /// Writes a new object's file, which has to say how long that takes: where it took longer it is written anew, or the process after
+    /// this one would discard the object by so much too early.
+    async fn write_new(
+        &self,
+        objects: &mut BTreeMap<String, Entry>,
+        name: &str,
+        entry: impl Fn(Came) -> Entry,
+        content: &[u8],
+    ) -> io::Result<()> {
+        let mut most = WRITE;
+        loop {
+            let (start, entry) = (Instant::now(), entry(self.ages.came(most)));
+            self.write(objects, name, entry, content).await?;
+            if start.elapsed() <= most {
+                self.say(name, &entry);
+                return Ok(());
+            }
+            most = start.elapsed() * 2;
+        }
+    }
+
+    /// Takes over a copy of another node's, where there is none. Should it be past its retention once it is written, the others have discarded
+    /// theirs by then, and it does not come back.
+    async fn copy(&self, name: &str, entry: Entry, content: &Bytes) -> io::Result<()> {
+        let mut objects = self.objects.lock().await;
+        if !is_name(name) || objects.contains_key(name) {
+            return Ok(());
+        }
+        self.write(&mut objects, name, entry, content).await?;
+        if self.is_over(&entry) {
+            return self.write_receipt(&mut objects, name, entry).await;
+        }
+        self.say(name, &entry);
+        Ok(())
+    }
+
+    /// Writes a receipt in the place of an object.
+    async fn write_receipt(
+        &self,
+        objects: &mut BTreeMap<String, Entry>,
+        name: &str,
+        entry: Entry,
+    ) -> io::Result<()> {
+        let receipt = Entry { state: State::Discarded, ..entry };
+        self.write(objects, name, receipt, &[]).await?;
+        self.say(name, &receipt);
+        Ok(())
     }
 
     /// Writes an object's file, or its receipt in the place of it. Whatever happens, there is one of the two, whole.
@@ -167,16 +219,11 @@ impl Node {
         &self,
         objects: &mut BTreeMap<String, Entry>,
         name: &str,
-        mut entry: Entry,
+        entry: Entry,
         content: &[u8],
     ) -> io::Result<()> {
         fs::replace(&path(name), entry.seal(content)).await?;
-        // Nobody was promised anything before: what the disk took for it does not count while the process lives.
-        if let State::Kept(came) = &mut entry.state {
-            *came = self.ages.came(came.age_ns);
-        }
         objects.insert(name.to_owned(), entry);
-        self.say(name, &entry);
         Ok(())
     }
 
@@ -202,8 +249,7 @@ impl Node {
             let mut objects = self.objects.lock().await;
             // While another was written, this one may have been put here again.
             if let Some(entry) = objects.get(&name).copied().filter(|entry| self.is_over(entry)) {
-                let receipt = Entry { state: State::Discarded, ..entry };
-                self.write(&mut objects, &name, receipt, &[]).await?;
+                self.write_receipt(&mut objects, &name, entry).await?;
             }
         }
         Ok(())
@@ -214,7 +260,7 @@ impl Node {
         for (name, receipt) in receipts {
             let mut objects = self.objects.lock().await;
             if is_name(&name) && !objects.contains_key(&name) {
-                self.write(&mut objects, &name, receipt, &[]).await?;
+                self.write_receipt(&mut objects, &name, receipt).await?;
             }
         }
         Ok(())
@@ -346,7 +392,8 @@ async fn fetch(
         }
         match ask(other, Request::Get { name: name.clone() }).await {
             Some((Response::Found { age_ns, note }, content)) => {
-                node.put(&name, note, &content, age_ns).await?;
+                let (hash, came) = (*blake3::hash(&content).as_bytes(), node.ages.came_elsewhere(age_ns));
+                node.copy(&name, Entry { hash, note, state: State::Kept(came) }, &content).await?;
             }
             Some((Response::Discarded { hash, note }, _)) => {
                 receipts.insert(name, Entry { hash, note, state: State::Discarded });

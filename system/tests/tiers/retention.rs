@@ -25,6 +25,10 @@ struct Bills {
     kept: BTreeMap<String, BTreeSet<NodeIndex>>,
     discarded: BTreeMap<String, BTreeSet<NodeIndex>>,
     archived: BTreeMap<String, u32>,
+    /// Of each bill that was discarded: how soon after a node first had it.
+    after_ns: BTreeMap<String, u64>,
+    /// When a node first had it.
+    first_ns: BTreeMap<String, u64>,
     /// Where a node kept what it, or the node that had its place before, had discarded.
     brought_back: Vec<Event>,
 }
@@ -35,12 +39,15 @@ impl Bills {
         for event in events {
             match &event.fact {
                 Fact::Archive { object, .. } => {
+                    bills.first_ns.entry(object.clone()).or_insert(event.at_ns);
                     if bills.discarded.get(object).is_some_and(|nodes| nodes.contains(&event.node)) {
                         bills.brought_back.push(event.clone());
                     }
                     bills.kept.entry(object.clone()).or_default().insert(event.node);
                 }
                 Fact::Discard { object, .. } => {
+                    let after_ns = event.at_ns - bills.first_ns.get(object).unwrap_or(&0);
+                    bills.after_ns.entry(object.clone()).or_insert(after_ns);
                     bills.kept.entry(object.clone()).or_default().remove(&event.node);
                     bills.discarded.entry(object.clone()).or_default().insert(event.node);
                 }
@@ -106,6 +113,22 @@ fn bills_are_discarded_and_billed_once_though_nodes_go_and_come_back() {
         let bills = Bills::of(&events);
         assert!(bills.discarded.len() >= 2, "{bills:?}");
         assert!(bills.brought_back.is_empty(), "{bills:?}");
+        accounts(events).check();
+    }
+}
+
+#[test]
+fn a_disk_that_is_stuck_while_a_bill_is_put_away_makes_no_bill_older() {
+    for seed in 1..=2 {
+        // Nobody is told of the first bill before the disks go on. The second is put away right then, so that whoever starts again knows
+        // from it how long it has been running.
+        let stuck = fault(8, 17, Inject::StuckDisk(on(&ARCHIVE)));
+        let restart = fault(20, 21, Inject::PowerLoss(on(&ARCHIVE)));
+        let events = run(seed, &[], vec![stuck, restart]);
+        let bills = Bills::of(&events);
+        assert!(bills.first_ns["bill-000000000000"] >= 17 * SECOND_NS, "{bills:?}");
+        assert!(bills.first_ns["bill-000000000001"] < 20 * SECOND_NS, "{bills:?}");
+        assert!(bills.after_ns.values().all(|after_ns| *after_ns >= 15 * SECOND_NS), "{bills:?}");
         accounts(events).check();
     }
 }

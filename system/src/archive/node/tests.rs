@@ -31,6 +31,10 @@ async fn other<F: Future<Output = (Response, Bytes)> + Send + 'static>(
     Remote::new("node-1", port, PATIENCE)
 }
 
+fn entry(came: Came) -> Entry {
+    Entry { hash: *blake3::hash(&CONTENT).as_bytes(), note: 7, state: State::Kept(came) }
+}
+
 fn names(names: &[&str]) -> (Response, Bytes) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     (Response::Names { names, sure: true }, Bytes::new())
@@ -40,18 +44,18 @@ fn names(names: &[&str]) -> (Response, Bytes) {
 fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
     sim::world::alone(1, async {
         let node = start(10).await;
-        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT).await.unwrap();
         sleep(Duration::from_secs(9)).await;
-        node.put("bill-1", 7, &CONTENT, 0).await.unwrap();
-        sleep(Duration::from_secs(1)).await;
+        node.put("bill-1", 7, &CONTENT).await.unwrap();
+        sleep(Duration::from_secs(1) + WRITE).await;
         node.discard().await.unwrap();
         // Again, as the process after this one does.
         for node in [node, start(10).await] {
             let hash = *blake3::hash(&CONTENT).as_bytes();
             let gone = (Response::Discarded { hash, note: 7 }, Bytes::new());
             assert_eq!(node.get("bill-0").await.unwrap(), gone);
-            assert_eq!(node.put("bill-0", 7, &CONTENT, 0).await.unwrap(), Response::Stored);
-            assert_eq!(node.put("bill-0", 7, &Bytes::new(), 0).await.unwrap(), Response::Taken);
+            assert_eq!(node.put("bill-0", 7, &CONTENT).await.unwrap(), Response::Stored);
+            assert_eq!(node.put("bill-0", 7, &Bytes::new()).await.unwrap(), Response::Taken);
             assert_eq!(node.get("bill-0").await.unwrap(), gone);
             assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
         }
@@ -62,15 +66,15 @@ fn a_receipt_counts_as_the_object_and_does_not_bring_it_back() {
 fn what_is_put_again_is_kept_for_as_long_again() {
     sim::world::alone(1, async {
         let node = start(10).await;
-        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT).await.unwrap();
         sleep(Duration::from_secs(9)).await;
-        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT).await.unwrap();
         // By the process after this one, too.
         let node = start(10).await;
         sleep(Duration::from_secs(9)).await;
         node.discard().await.unwrap();
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Found { .. }, _)));
-        sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1) + WRITE).await;
         node.discard().await.unwrap();
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
     });
@@ -81,11 +85,11 @@ fn what_is_put_again_while_others_are_discarded_is_kept() {
     sim::world::alone(1, async {
         let (node, content) = (start(10).await, CONTENT);
         for name in ["bill-0", "bill-1"] {
-            node.put(name, 7, &content, 0).await.unwrap();
+            node.put(name, 7, &content).await.unwrap();
         }
         sleep(Duration::from_secs(11)).await;
         // It comes once the first of the two is being written.
-        let (discarded, put) = tokio::join!(node.discard(), node.put("bill-1", 7, &content, 0));
+        let (discarded, put) = tokio::join!(node.discard(), node.put("bill-1", 7, &content));
         assert_eq!((discarded.unwrap(), put.unwrap()), ((), Response::Stored));
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
         assert!(matches!(node.get("bill-1").await.unwrap(), (Response::Found { .. }, _)));
@@ -93,12 +97,24 @@ fn what_is_put_again_while_others_are_discarded_is_kept() {
 }
 
 #[test]
-fn what_comes_from_another_node_is_as_old_as_it_is_there() {
+fn what_comes_from_another_node_is_came_elsewhere_as_it_is_there() {
     sim::world::alone(1, async {
         let node = start(10).await;
-        node.put("bill-0", 7, &CONTENT, 8_000_000_000).await.unwrap();
+        node.copy("bill-0", entry(node.ages.came_elsewhere(8_000_000_000)), &CONTENT).await.unwrap();
         sleep(Duration::from_secs(3)).await;
         node.discard().await.unwrap();
+        assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
+    });
+}
+
+#[test]
+fn what_comes_from_another_node_when_its_retention_is_over_becomes_a_receipt_at_once() {
+    sim::world::alone(1, async {
+        let node = start(10).await;
+        // It waited for the disk, or was read there just before it was discarded.
+        let old = entry(node.ages.came_elsewhere(9_000_000_000));
+        sleep(Duration::from_secs(1)).await;
+        node.copy("bill-0", old, &CONTENT).await.unwrap();
         assert!(matches!(node.get("bill-0").await.unwrap(), (Response::Discarded { .. }, _)));
     });
 }
@@ -107,7 +123,7 @@ fn what_comes_from_another_node_is_as_old_as_it_is_there() {
 fn time_that_nobody_noted_does_not_count() {
     let age_ns = sim::world::alone(1, async {
         let node = start(1000).await;
-        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT).await.unwrap();
         let noting = timeout(Duration::from_secs(90), node.ages.note());
         assert!(noting.await.is_err());
         let node = start(1000).await;
@@ -143,7 +159,7 @@ fn a_receipt_is_taken_where_the_object_is_not_to_be_had() {
 fn a_node_is_not_sure_after_a_round_in_which_it_found_damage() {
     sim::world::alone(1, async {
         let node = Arc::new(start(10).await);
-        node.put("bill-0", 7, &CONTENT, 0).await.unwrap();
+        node.put("bill-0", 7, &CONTENT).await.unwrap();
         let whole = other(1, async |request| match request {
             Request::Names { .. } => names(&["bill-0"]),
             _ => (Response::Found { age_ns: 0, note: 7 }, CONTENT),
