@@ -20,9 +20,10 @@ pub const LAW: Law = Law {
     make: |plan| Box::new(Archive::new(plan)),
 };
 
-/// A node that starts again may count from before it wrote a copy, and said so when that was on disk: this share of a retention is for the
-/// time between. It is nothing of seven years, and matters to runs of minutes.
-const WRITES: f64 = 0.1;
+/// A node may count from a little before it says that it has a copy: this share of a retention is for the time between, which matters to runs
+/// of minutes, and no more than this, which is nothing of seven years.
+const BEFORE: f64 = 0.1;
+const BEFORE_MAX_NS: u64 = 60_000_000_000;
 
 /// The law at work.
 struct Archive {
@@ -103,7 +104,8 @@ impl Archive {
     }
 
     fn discard(&mut self, event: &Event, name: &str, content: Digest, after_ns: u64) {
-        let (least_ns, is_healed) = (share(after_ns, (1.0 - WRITES) / self.fastest), self.healed);
+        let before_ns = share(after_ns, BEFORE).min(BEFORE_MAX_NS);
+        let (least_ns, is_healed) = (share(after_ns - before_ns, 1.0 / self.fastest), self.healed);
         let object = self.object(name);
         let copies = object.copies.get(&content).into_iter().flat_map(BTreeMap::values);
         let first = copies.min_by_key(|copy| copy.at_ns).cloned();
