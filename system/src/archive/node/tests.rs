@@ -1,8 +1,10 @@
+use super::mend::{Other, level, mend_once};
 use super::*;
 use crate::ImageStack;
 use crate::archive::Archive;
 use proptest::prelude::*;
 use sim::stack::Deployment;
+use sim::time::{sleep, timeout};
 use std::collections::BTreeSet;
 use std::future::Future;
 
