@@ -25,7 +25,7 @@ fn pushed(role: &str, changed: &str, more: &[(&str, &str)]) -> Vec<Event> {
     let mut settings =
         vec![("push.at", "3s"), ("push.role", role), ("push.settings", changed), ("rollout.soak", "4s")];
     settings.extend(more);
-    events(&plan(1, 40, &ROLES, (4, 8.0), &settings, vec![]))
+    events(&plan(1, 40, &ROLES, (4, 4.0), &settings, vec![]))
 }
 
 fn nodes_with(events: &[Event], fits: impl Fn(&Fact) -> bool) -> BTreeSet<NodeIndex> {
