@@ -247,8 +247,8 @@ async fn boot(process: Process) {
     }
 }
 
-/// How long a process that is replaced may take to end what it has under way. Where requests can be asked again of others at once,
-/// it is not waited for them.
+/// How long a process that is replaced may take to end what it has under way. Nothing is waited for where requests can be asked again
+/// of others at once.
 fn end_of(role: &str) -> Duration {
     match role {
         "api" | balancer::ROLE | "worker" => END_WAIT,

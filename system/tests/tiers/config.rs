@@ -1,4 +1,4 @@
-//! Versions of the configuration, while the service that hands them out fails.
+//! Versions of the configuration: what they change and who takes them up, which are refused or taken back, and a service that fails.
 
 use crate::world::{events, fault, plan};
 use sim::fault::{DiskError, Inject};
@@ -103,7 +103,7 @@ fn a_version_whose_settings_leave_a_worker_no_time_is_taken_back_and_the_worker_
 
 #[test]
 fn a_version_by_which_the_queue_turns_most_jobs_away_is_taken_back() {
-    // Ten may wait, and the only worker is slow.
+    // Ten may wait, and two workers that are slow take one each.
     let busy = [("worker.conversion-cost", "2s"), ("worker.leases", "1")];
     let condemned = |changed| {
         let events = pushed("queue", changed, &busy);
