@@ -25,3 +25,8 @@ pub mod wire;
 pub mod worker;
 
 pub use stack::{ImageStack, SERVED};
+
+/// A duration in nanoseconds; one that 64 bits do not hold is the longest that they do.
+pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -2,6 +2,7 @@
 //! ahead would make everything old at once, on every node that is told the same wrong time.
 
 use super::file::{self, Came};
+use crate::nanoseconds;
 use sim::fs;
 use sim::stack::Deployment;
 use sim::time::{Instant, sleep, wall_now};
@@ -79,8 +80,4 @@ impl Ages {
     fn running_ns(&self) -> u64 {
         self.before_ns.saturating_add(nanoseconds(self.since.elapsed()))
     }
-}
-
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

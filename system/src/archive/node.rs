@@ -2,10 +2,11 @@
 
 mod mend;
 
-use super::age::{Ages, nanoseconds};
+use super::age::Ages;
 use super::file::{Came, Entry, State};
 use super::{PATIENCE, PORT, ROLE, Request, Response};
 use crate::config::Agent;
+use crate::nanoseconds;
 use crate::rpc::{self, Incoming, Remote};
 use bytes::Bytes;
 use sim::history::{Digest, Fact};

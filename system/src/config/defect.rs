@@ -1,5 +1,6 @@
 //! Bugs that a version may have: what sets them off, and what they do.
 
+use crate::nanoseconds;
 use serde::{Deserialize, Serialize};
 use sim::stack::Deployment;
 use sim::time::Instant;
@@ -79,10 +80,6 @@ pub(crate) enum Met {
     Failure,
     /// It goes on and its answer is spoilt.
     Spoilt,
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Defect {

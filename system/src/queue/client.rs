@@ -7,6 +7,7 @@ pub use types::{Depth, Enqueued, JobStatus, Lease, NewJob, Outcome, QueueError};
 
 use super::protocol::{Progress, Request, Response};
 use super::state::{self, Amounts, Batch, BlobRef, Grant, JobResult};
+use crate::nanoseconds;
 use ask::Replicas;
 use bytes::Bytes;
 use sim::history::Digest;
@@ -343,10 +344,6 @@ fn error_of(response: &Response) -> QueueError {
         }
         other => QueueError::Unavailable(format!("the queue's answer is to another question: {other:?}")),
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn nanoseconds_until(until: Instant) -> u64 {
